@@ -1,0 +1,1 @@
+//! The program around a call: runtime, paths, shutdown, demo.

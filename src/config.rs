@@ -1,0 +1,1 @@
+//! Settings: types and parsing of the configuration file and of flag values.

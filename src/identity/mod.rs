@@ -1,0 +1,1 @@
+//! Who somebody is: identity and leaf keys, credentials, fingerprints, words.

@@ -1,0 +1,1 @@
+//! The invite: what a host hands to somebody who may knock.

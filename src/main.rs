@@ -1,0 +1,5 @@
+//! facetty's entry: see `facetty --help`.
+
+fn main() -> std::process::ExitCode {
+    facetty::cli::run()
+}

@@ -1,0 +1,1 @@
+//! Sound on samples: resampling, mixing, limiting, levels.

@@ -1,0 +1,11 @@
+//! The media path: sources → codec → (seal, network, open) → playout → sinks.
+
+pub mod codec;
+pub mod dsp;
+pub mod engine;
+pub mod frame;
+pub mod playout;
+pub mod rate;
+pub mod seams;
+pub mod sink;
+pub mod source;

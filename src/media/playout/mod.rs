@@ -1,0 +1,1 @@
+//! When received sound and pictures are due: jitter buffers, clock mapping, lip sync.

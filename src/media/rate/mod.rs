@@ -1,0 +1,1 @@
+//! How much to send: delay-based estimate, budget, tile ladder.

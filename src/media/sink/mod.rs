@@ -1,0 +1,1 @@
+//! Where received media goes: loudspeaker, files.

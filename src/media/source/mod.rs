@@ -1,0 +1,1 @@
+//! Where media comes from: camera, microphone, synthetic pattern and voice, files, pipes.

@@ -1,0 +1,1 @@
+//! The one loop that joins call, links and media engine, with two runners.

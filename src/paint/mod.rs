@@ -1,0 +1,1 @@
+//! The picture as terminal cells: scaling, two-colour fit, damage-tracking writer, layout.

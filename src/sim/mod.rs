@@ -1,0 +1,1 @@
+//! Simulation: network, the tapping line, scenarios, measurement, report.

@@ -1,0 +1,1 @@
+//! Files: identity key, contacts. Paths are passed in.

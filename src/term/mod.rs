@@ -1,0 +1,1 @@
+//! The terminal: enter, leave, restore, probe, the one output thread.

@@ -1,0 +1,1 @@
+//! QUIC: endpoint, TLS with raw keys, one link per peer, congestion hook.
