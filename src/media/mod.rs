@@ -6,6 +6,8 @@ pub mod engine;
 pub mod frame;
 pub mod playout;
 pub mod rate;
+pub mod scale;
 pub mod seams;
 pub mod sink;
 pub mod source;
+pub mod ssim;

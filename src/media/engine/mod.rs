@@ -1,1 +1,5 @@
-//! Every media step from source to coded frame and back; never names the call.
+//! From source to coded frames and back: every step takes `now`, nothing here knows a connection.
+
+pub mod audio;
+pub mod video_recv;
+pub mod video_send;

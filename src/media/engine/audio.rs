@@ -1,0 +1,1 @@
+//! Sound: capture to coded packets, and received packets to one mixed playout.

@@ -1,0 +1,1 @@
+//! Receiving: which pictures of a member to decode, and when to show them.

@@ -1,0 +1,1 @@
+//! Sending: one encoding for each size that anybody wants.

@@ -1,0 +1,1 @@
+//! Scaling of I420 pictures.

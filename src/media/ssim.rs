@@ -1,0 +1,1 @@
+//! How much a picture suffered: SSIM and PSNR of the luma plane.
