@@ -1,1 +1,6 @@
-//! Where received media goes: loudspeaker, files.
+//! Where received media goes: loudspeaker, files, nowhere.
+
+pub mod null;
+pub mod speaker;
+pub mod wav;
+pub mod y4m;

@@ -1,0 +1,1 @@
+//! Pictures to a Y4M file.

@@ -1,0 +1,1 @@
+//! The drawn talking head and the test patterns.

@@ -1,0 +1,1 @@
+//! A steady tone with a chirp at every whole second.

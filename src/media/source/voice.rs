@@ -1,0 +1,1 @@
+//! A formant synthesiser reading the spelling alphabet.

@@ -1,0 +1,1 @@
+//! YUV4MPEG2, the uncompressed video format: parser and writer.
