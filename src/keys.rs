@@ -1,7 +1,13 @@
-//! Media base keys on their way from the group (which exports them) to the seal (which uses them).
+//! Keys that travel between rooms: public identities, and media base keys on their way from the
+//! group (which exports them) to the seal (which uses them).
 
 use crate::secret::Secret;
 use std::collections::BTreeMap;
+
+/// A device's public identity key: raw Ed25519 (RFC 8032). Not secret, but personal: it never
+/// goes over the wire in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityPublic(pub [u8; 32]);
 
 /// The base keys of one epoch, one per leaf, as PROTOCOL §5 derives them from the group's safe
 /// exporter. Whoever holds a leaf's base key can open *and* forge that leaf's frames of that
