@@ -1,1 +1,6 @@
-//! The program around a call: runtime, paths, shutdown, demo.
+//! The program around a call: paths, log, validated options, runs, shutdown, exit codes.
+
+pub mod exit;
+pub mod log;
+pub mod paths;
+pub mod shutdown;
