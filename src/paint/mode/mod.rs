@@ -1,0 +1,127 @@
+//! The ways to draw with glyphs, one driver per file behind [`Glyphs`].
+
+mod ascii;
+mod half;
+mod quadrant;
+mod sextant;
+
+/// How a picture becomes cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// ASCII ramp, one sample per cell: works everywhere.
+    Ascii,
+    /// Upper and lower half blocks, 1×2 samples per cell: any UTF-8 terminal.
+    #[default]
+    Half,
+    /// Quadrant blocks, 2×2 samples per cell.
+    Quadrant,
+    /// Sextants (Unicode 13), 2×3 samples per cell.
+    Sextant,
+}
+
+/// What a mode's driver knows: its samples per cell and the glyph of each pattern.
+pub(crate) trait Glyphs: Sync {
+    /// Samples per cell, across and down.
+    fn samples(&self) -> (usize, usize);
+    /// The glyph whose ink covers the samples set in `pattern` (bit `y·across + x`); for ramps,
+    /// the glyph of that step.
+    fn glyph(&self, pattern: u8) -> &'static str;
+    /// For ramps: the share of the cell that each step's ink covers, lightest first. `None`:
+    /// patterns are bit sets of samples.
+    fn ramp(&self) -> Option<&'static [f32]> {
+        None
+    }
+    /// The word for it on screen and in flags.
+    fn name(&self) -> &'static str;
+}
+
+impl Mode {
+    /// All modes, plainest first.
+    pub const ALL: [Mode; 4] = [Mode::Ascii, Mode::Half, Mode::Quadrant, Mode::Sextant];
+
+    pub(crate) fn driver(self) -> &'static dyn Glyphs {
+        match self {
+            Mode::Ascii => &ascii::Ascii,
+            Mode::Half => &half::Half,
+            Mode::Quadrant => &quadrant::Quadrant,
+            Mode::Sextant => &sextant::Sextant,
+        }
+    }
+
+    /// Samples per cell, across and down.
+    pub fn samples(self) -> (usize, usize) {
+        self.driver().samples()
+    }
+
+    /// The word for it on screen and in flags: `ascii`, `half`, `quadrant`, `sextant`.
+    pub fn name(self) -> &'static str {
+        self.driver().name()
+    }
+
+    /// The next mode, in the order of [`Mode::ALL`], round and round.
+    pub fn next(self) -> Mode {
+        match self {
+            Mode::Ascii => Mode::Half,
+            Mode::Half => Mode::Quadrant,
+            Mode::Quadrant => Mode::Sextant,
+            Mode::Sextant => Mode::Ascii,
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(s: &str) -> Result<Self, UnknownMode> {
+        Mode::ALL.into_iter().find(|m| m.name() == s).ok_or(UnknownMode)
+    }
+}
+
+/// The word is no graphics mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("graphics mode must be one of: ascii, half, quadrant, sextant")]
+pub struct UnknownMode;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_parsing_agree() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.name().parse(), Ok(mode));
+        }
+        assert_eq!("sixtant".parse::<Mode>(), Err(UnknownMode));
+    }
+
+    #[test]
+    fn every_pattern_has_its_own_single_glyph() {
+        for mode in Mode::ALL {
+            let (across, down) = mode.samples();
+            let patterns = mode.driver().ramp().map_or(1 << (across * down), <[f32]>::len);
+            let glyphs: std::collections::BTreeSet<_> =
+                (0..patterns).map(|p| mode.driver().glyph(p as u8)).collect();
+            assert_eq!(glyphs.len(), patterns, "{mode}");
+            for glyph in glyphs {
+                assert_eq!(glyph.chars().count(), 1);
+                assert!(!glyph.chars().any(char::is_control));
+            }
+        }
+    }
+
+    #[test]
+    fn next_visits_every_mode() {
+        let mut mode = Mode::Half;
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.insert(mode) {
+            mode = mode.next();
+        }
+        assert_eq!(seen.len(), Mode::ALL.len());
+    }
+}

@@ -1,0 +1,308 @@
+//! One tile: pictures in, escape sequences out, and the memory of what the terminal shows.
+
+use super::Rect;
+use super::choose::{Job, Shadow, write_cell};
+use super::colour::{Depth, Ink};
+use super::layout::tile_pixels;
+use super::mode::Mode;
+use super::quality::Quality;
+use super::scale::{Grid, Plan, View};
+use super::simd::dispatch;
+use super::writer::Writer;
+use crate::media::frame::{RawFrame, Size};
+
+/// What painting one picture came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Bytes written.
+    pub bytes: usize,
+    /// Cells written.
+    pub written: usize,
+    /// Cells left as they were.
+    pub kept: usize,
+    /// Mean squared error per sample and channel against the scaled picture, 0…65025 (zero in
+    /// modes without a fit). PSNR in dB is `10·log10(65025 / error)`.
+    pub error: f64,
+}
+
+/// How a picture is put into its rectangle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// All of it, with black bars.
+    #[default]
+    Letterbox,
+    /// Cut to fill the rectangle.
+    Fill,
+}
+
+/// One cell of a tile as the terminal shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Painted {
+    /// Column on the screen.
+    pub x: u16,
+    /// Row on the screen.
+    pub y: u16,
+    /// The glyph.
+    pub glyph: &'static str,
+    /// Colour of the glyph's ink.
+    pub fg: Ink,
+    /// Colour behind it.
+    pub bg: Ink,
+}
+
+/// Paints the pictures of one tile. Keeps a shadow of what stands on the screen and writes only
+/// what changes; 1/64 of the cells is written anew with every picture, so that foreign output
+/// heals by itself.
+///
+/// Bytes start and end with default colours set; the cursor may be anywhere before and after.
+/// They never touch a cell outside [`Painter::rect`], nor one that is covered.
+pub struct Painter {
+    mode: Mode,
+    depth: Depth,
+    view: View,
+    quality: Quality,
+    rect: Rect,
+    cell_px: (u16, u16),
+    covers: Vec<Rect>,
+    glyphs: Vec<&'static str>,
+    shadow: Shadow,
+    plan: Option<Plan>,
+    refresh_every: usize,
+    refresh_at: usize,
+    line: Vec<f32>,
+    samples: Vec<f32>,
+}
+
+impl Painter {
+    /// A painter without a place yet: paints nothing until [`Painter::place`].
+    pub fn new(mode: Mode, depth: Depth) -> Self {
+        let mut painter = Self {
+            mode,
+            depth,
+            view: View::default(),
+            quality: Quality::default(),
+            rect: Rect::default(),
+            cell_px: (1, 2),
+            covers: Vec::new(),
+            glyphs: Vec::new(),
+            shadow: Shadow::default(),
+            plan: None,
+            refresh_every: 64,
+            refresh_at: 0,
+            line: Vec::new(),
+            samples: Vec::new(),
+        };
+        painter.set_mode(mode, depth);
+        painter
+    }
+
+    /// Changes mode and depth; the next picture is written whole.
+    pub fn set_mode(&mut self, mode: Mode, depth: Depth) {
+        let (across, down) = mode.samples();
+        let driver = mode.driver();
+        let patterns = driver.ramp().map_or(1 << (across * down), <[f32]>::len);
+        self.mode = mode;
+        self.depth = depth;
+        self.glyphs = (0..patterns).map(|p| driver.glyph(p as u8)).collect();
+        self.plan = None;
+        self.invalidate();
+    }
+
+    /// Mode and depth in use.
+    pub fn mode(&self) -> (Mode, Depth) {
+        (self.mode, self.depth)
+    }
+
+    /// Puts the tile at this place of the screen, on cells of this size in pixels (only the ratio
+    /// counts; unknown: `(1, 2)`). A change writes the next picture whole.
+    pub fn place(&mut self, rect: Rect, cell_px: (u16, u16)) {
+        // Coordinates stay within 16 bits whatever comes in.
+        let rect = Rect {
+            cols: rect.cols.min(u16::MAX - 1 - rect.x.min(u16::MAX - 1)),
+            rows: rect.rows.min(u16::MAX - 1 - rect.y.min(u16::MAX - 1)),
+            ..rect
+        };
+        if self.rect == rect && self.cell_px == cell_px {
+            return;
+        }
+        if (self.rect.cols, self.rect.rows) != (rect.cols, rect.rows) {
+            self.shadow = Shadow::new(usize::from(rect.cols), usize::from(rect.rows));
+            self.refresh_at = 0;
+        }
+        self.rect = rect;
+        self.cell_px = cell_px;
+        self.plan = None;
+        self.invalidate();
+        self.mark_covers();
+    }
+
+    /// The tile's place.
+    pub fn rect(&self) -> Rect {
+        self.rect
+    }
+
+    /// Rectangles (in screen coordinates) that something else is drawn over: left alone from now
+    /// on. What is uncovered again is written by the next [`Painter::paint`] or
+    /// [`Painter::repaint`].
+    pub fn cover(&mut self, covers: &[Rect]) {
+        if self.covers != covers {
+            self.covers = covers.to_vec();
+            self.mark_covers();
+        }
+    }
+
+    fn mark_covers(&mut self) {
+        for row in 0..self.shadow.rows {
+            for col in 0..self.shadow.cols {
+                let (x, y) = (self.rect.x + col as u16, self.rect.y + row as u16);
+                let i = row * self.shadow.stride + col;
+                let covered = self.covers.iter().any(|r| r.contains(x, y));
+                self.shadow.covered[i] = covered;
+                if covered {
+                    self.shadow.shown[i] = false;
+                }
+            }
+        }
+    }
+
+    /// Bars or cut.
+    pub fn framing(&mut self, framing: Framing) {
+        self.view(View { fill: framing == Framing::Fill, ..self.view });
+    }
+
+    /// Left and right swapped or not.
+    pub fn mirror(&mut self, on: bool) {
+        self.view(View { mirror: on, ..self.view });
+    }
+
+    /// Cuts this share (0…0.5) of the picture's height off its bottom.
+    pub fn crop_bottom(&mut self, share: f32) {
+        self.view(View { crop_bottom: share, ..self.view });
+    }
+
+    fn view(&mut self, view: View) {
+        if self.view != view {
+            self.view = view;
+            self.plan = None;
+        }
+    }
+
+    /// The quality knob; turn it by [`Quality::learn`].
+    pub fn quality(&mut self) -> &mut Quality {
+        &mut self.quality
+    }
+
+    /// Writes every cell anew within this many pictures (default 64); 0: never without change.
+    pub fn refresh_every(&mut self, pictures: u16) {
+        self.refresh_every = usize::from(pictures);
+    }
+
+    /// The screen may show anything now (resize, foreign output, resumed): write all cells next.
+    pub fn invalidate(&mut self) {
+        self.shadow.shown.fill(false);
+    }
+
+    /// Size in square pixels that shows all this tile can show.
+    pub fn wanted_pixels(&self) -> Size {
+        tile_pixels(self.rect, self.mode, self.cell_px)
+    }
+
+    /// Paints a picture: appends what has to change to `out`. A picture whose planes don't have
+    /// the promised lengths is ignored.
+    pub fn paint(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
+        if self.shadow.cols == 0 || self.shadow.rows == 0 {
+            return Stats::default();
+        }
+        if self.plan.as_ref().is_none_or(|p| p.source != f.size) {
+            let grid = Grid {
+                cols: self.shadow.cols,
+                rows: self.shadow.rows,
+                per_cell: self.mode.samples(),
+                cell_px: self.cell_px,
+            };
+            self.plan = Some(Plan::new(f.size, grid, self.view));
+        }
+        if !self.plan.as_ref().is_some_and(|p| p.accepts(f)) {
+            return Stats::default();
+        }
+        let before = out.len();
+        let (across, down) = self.mode.samples();
+        let mut stats = match across * down {
+            1 => self.job::<1>(f, out),
+            2 => self.job::<2>(f, out),
+            4 => self.job::<4>(f, out),
+            6 => self.job::<6>(f, out),
+            _ => self.job::<8>(f, out),
+        };
+        let total = self.shadow.cols * self.shadow.rows;
+        self.refresh_at = (self.refresh_at + self.refresh_cells()) % total;
+        stats.bytes = out.len() - before;
+        stats
+    }
+
+    fn refresh_cells(&self) -> usize {
+        match self.refresh_every {
+            0 => 0,
+            n => (self.shadow.cols * self.shadow.rows).div_ceil(n),
+        }
+    }
+
+    fn job<const N: usize>(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
+        let refresh = (self.refresh_at, self.refresh_cells());
+        let Some(plan) = &self.plan else { return Stats::default() };
+        dispatch(Job::<N> {
+            plan,
+            frame: f,
+            rect: self.rect,
+            depth: self.depth,
+            driver: self.mode.driver(),
+            glyphs: &self.glyphs,
+            lambda: self.quality.lambda(),
+            refresh,
+            shadow: &mut self.shadow,
+            line: &mut self.line,
+            samples: &mut self.samples,
+            writer: Writer::new(out),
+        })
+    }
+
+    /// Writes what was uncovered or invalidated since, from memory: for tiles whose picture
+    /// stands still.
+    pub fn repaint(&mut self, out: &mut Vec<u8>) -> Stats {
+        let before = out.len();
+        let mut stats = Stats::default();
+        let mut writer = Writer::new(out);
+        for row in 0..self.shadow.rows {
+            for col in 0..self.shadow.cols {
+                let i = row * self.shadow.stride + col;
+                if self.shadow.covered[i] || self.shadow.shown[i] {
+                    continue;
+                }
+                self.shadow.shown[i] = true;
+                stats.written += 1;
+                let at = (self.rect.x + col as u16, self.rect.y + row as u16);
+                write_cell(&self.shadow, &mut writer, &self.glyphs, self.rect.x, i, col, at);
+            }
+            writer.end_row();
+        }
+        writer.finish();
+        stats.bytes = out.len() - before;
+        stats
+    }
+
+    /// The uncovered cells of the tile as last painted, row by row.
+    pub fn cells(&self) -> impl Iterator<Item = Painted> + '_ {
+        let Shadow { cols, rows, stride, .. } = self.shadow;
+        (0..rows * cols).filter_map(move |n| {
+            let (col, row) = (n % cols, n / cols);
+            let i = row * stride + col;
+            (!self.shadow.covered[i]).then(|| Painted {
+                x: self.rect.x + col as u16,
+                y: self.rect.y + row as u16,
+                glyph: self.glyphs[usize::from(self.shadow.pattern[i])],
+                fg: self.shadow.fg[i],
+                bg: self.shadow.bg[i],
+            })
+        })
+    }
+}
