@@ -346,8 +346,21 @@ mod tests {
     #[test]
     fn what_is_not_in_the_grammar_is_refused() {
         for text in [
-            "", "Camera", "camera:", "camera:x", "camera:-1", "pattern:", "pattern:face2", "y4m",
-            "y4m:", "pipe", "pipe:", "pipe:  ", "none:1", "webcam", "camera:4294967296",
+            "",
+            "Camera",
+            "camera:",
+            "camera:x",
+            "camera:-1",
+            "pattern:",
+            "pattern:face2",
+            "y4m",
+            "y4m:",
+            "pipe",
+            "pipe:",
+            "pipe:  ",
+            "none:1",
+            "webcam",
+            "camera:4294967296",
         ] {
             assert!(text.parse::<VideoSpec>().is_err(), "{text:?}");
         }

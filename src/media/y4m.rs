@@ -189,7 +189,11 @@ impl Header {
 /// Checks the line before a picture.
 pub fn parse_frame_line(line: &[u8]) -> Result<(), Y4mError> {
     let rest = line.strip_prefix(b"FRAME").ok_or(Y4mError::NoFrame)?;
-    if matches!(rest.first(), None | Some(b' ' | b'\r' | b'\n')) { Ok(()) } else { Err(Y4mError::NoFrame) }
+    if matches!(rest.first(), None | Some(b' ' | b'\r' | b'\n')) {
+        Ok(())
+    } else {
+        Err(Y4mError::NoFrame)
+    }
 }
 
 /// The header line of an 8-bit 4:2:0 stream at `decifps` tenths of a picture per second.

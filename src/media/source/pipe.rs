@@ -1,8 +1,8 @@
 //! Pictures from a shell command that writes Y4M to its standard output, for cameras and screens
 //! that other tools know how to read: `pipe:ffmpeg -f v4l2 -i /dev/video0 -f yuv4mpegpipe -`.
 
-use crate::media::seams::{FrameSource, SourceLost};
 use crate::media::frame::RawFrame;
+use crate::media::seams::{FrameSource, SourceLost};
 use crate::media::source::slot::{Slot, Wish};
 use crate::media::source::y4m::{Stream, StreamError};
 use crate::media::source::{OpenError, VideoOptions, Wake};
@@ -47,11 +47,8 @@ impl Pipe {
         };
         let slot = Arc::new(Slot::switched_on());
         let (ready, first) = mpsc::sync_channel(1);
-        let reader = Reader {
-            slot: Arc::clone(&slot),
-            origin: options.origin,
-            wake: options.wake.clone(),
-        };
+        let reader =
+            Reader { slot: Arc::clone(&slot), origin: options.origin, wake: options.wake.clone() };
         let thread = std::thread::Builder::new()
             .name("pipe".into())
             .spawn(move || reader.run(stdout, &ready))

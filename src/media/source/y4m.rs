@@ -122,8 +122,7 @@ impl Y4mFile {
             let why = "not a regular file; streams are read with pipe:'cat FILE'";
             return Err(invalid(why.into()));
         }
-        let mut stream =
-            Stream::begin(BufReader::new(file)).map_err(|e| invalid(e.to_string()))?;
+        let mut stream = Stream::begin(BufReader::new(file)).map_err(|e| invalid(e.to_string()))?;
         let first_picture = stream.input.stream_position().map_err(|e| invalid(e.to_string()))?;
         match stream.picture(MediaTime::default()) {
             Ok(Some(_)) => {}

@@ -122,7 +122,8 @@ fn jpeg(bytes: &[u8], at: MediaTime) -> Option<RawFrame> {
         let blocks = upper.chunks_exact(6).zip(lower.chunks_exact(6));
         for ((a, b), (u, v)) in blocks.zip(u.iter_mut().zip(v)) {
             let mean = |i: usize| {
-                let sum = [a[i], a[i + 3], b[i], b[i + 3]].iter().map(|&v| i32::from(v)).sum::<i32>();
+                let sum =
+                    [a[i], a[i + 3], b[i], b[i + 3]].iter().map(|&v| i32::from(v)).sum::<i32>();
                 (128 + (sum - 4 * 128) * 224 / (4 * 255)).clamp(16, 240) as u8
             };
             (*u, *v) = (mean(1), mean(2));

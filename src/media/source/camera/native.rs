@@ -71,8 +71,8 @@ pub(super) fn list() -> Vec<Listed> {
 fn configure(index: u32, large: bool) -> Result<(nokhwa::Camera, Offer), String> {
     permitted()?;
     let any = RequestedFormat::with_formats(RequestedFormatType::None, USABLE);
-    let mut camera = nokhwa::Camera::new(CameraIndex::Index(index), any)
-        .map_err(|e| explain(&e.to_string()))?;
+    let mut camera =
+        nokhwa::Camera::new(CameraIndex::Index(index), any).map_err(|e| explain(&e.to_string()))?;
     let formats = camera.compatible_camera_formats().unwrap_or_default();
     let offers: Vec<Offer> = formats.into_iter().filter_map(offer_of).collect();
     for offer in format::rank(&offers, large).into_iter().take(8) {
@@ -85,7 +85,8 @@ fn configure(index: u32, large: bool) -> Result<(nokhwa::Camera, Offer), String>
             return Ok((camera, accepted));
         }
     }
-    let present = offer_of(camera.camera_format()).filter(|o| !format::rank(&[*o], large).is_empty());
+    let present =
+        offer_of(camera.camera_format()).filter(|o| !format::rank(&[*o], large).is_empty());
     let offer = present.ok_or("it offers no usable picture format")?;
     Ok((camera, offer))
 }
