@@ -1,0 +1,74 @@
+//! Every bound of a connection in one place. Media drops, control pushes back; a peer can make us
+//! hold no more than what stands here.
+
+use std::time::Duration;
+
+/// Longest control message before the peer is authenticated, in bytes.
+pub const CONTROL_BEFORE: usize = 8 * 1024;
+/// Longest control message after that (a Welcome of a full group), in bytes.
+pub const CONTROL_AFTER: usize = 600 * 1024;
+/// Control messages waiting to be written; one more disconnects.
+pub const CONTROL_QUEUE: usize = 64;
+/// Control messages received and not yet taken; the stream is not read on beyond this.
+pub const CONTROL_INBOX: usize = 64;
+/// Longest video frame, sealed, in bytes.
+pub const FRAME: usize = 256 * 1024;
+/// Frames under way to one peer (opened, neither acknowledged nor reset).
+pub const FRAMES_OUT: usize = 16;
+/// Frame streams a peer may have open at once.
+pub const FRAMES_IN: u32 = 64;
+/// Frames received and not yet taken; the oldest is dropped.
+pub const FRAME_INBOX: usize = 64;
+/// A frame stream must be complete this long after it was first seen.
+pub const FRAME_PATIENCE: Duration = Duration::from_secs(2);
+/// Datagrams received and not yet taken; the oldest is dropped.
+pub const DATAGRAM_INBOX: usize = 256;
+/// Bytes of datagrams waiting to be sent; the oldest are dropped. QUIC's usual default of 1 MiB
+/// would be seconds of stale sound.
+pub const DATAGRAM_OUT_BYTES: usize = 16 * 1024;
+/// Bytes of datagrams between QUIC and us.
+pub const DATAGRAM_IN_BYTES: usize = 64 * 1024;
+/// Flow-control window of a connection before the peer is authenticated, in bytes.
+pub const WINDOW_BEFORE: u32 = 16 * 1024;
+/// Flow-control window of a connection after that, in bytes.
+pub const WINDOW_AFTER: u32 = 2 * 1024 * 1024;
+/// Bytes of stream data we hold for one peer until it acknowledges them.
+pub const SEND_WINDOW: u64 = 4 * 1024 * 1024;
+/// Accepted connections that have not proved who they are.
+pub const STRANGERS: usize = 32;
+/// The same for one IP address, so that one host can't take all places.
+pub const STRANGERS_PER_IP: usize = 16;
+/// From this many strangers on, newcomers must first prove their address (QUIC Retry,
+/// RFC 9000 §8.1.2).
+pub const STRANGERS_BEFORE_RETRY: usize = 8;
+
+/// What a caller may choose for an endpoint; the default is right for a call.
+#[derive(Clone, Debug)]
+pub struct EndpointOptions {
+    /// Seed of QUIC's own random choices (connection ids, packet number skips), for repeatable
+    /// packet traces in a simulation. Never keys. `None`: from the operating system.
+    pub rng_seed: Option<[u8; 32]>,
+    /// Silence after which a connection counts as lost; the lower value of the two sides holds.
+    pub idle: Duration,
+    /// A packet at least this often, so that silence means something.
+    pub keep_alive: Duration,
+    /// A new connection must be called [`authenticated`](super::Link::authenticated) within this.
+    pub authenticate_within: Duration,
+    /// Rate assumed until [`Link::set_rate`](super::Link::set_rate) says better, in bit/s.
+    pub initial_rate: u64,
+    /// Accept incoming connections at all.
+    pub accept: bool,
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self {
+            rng_seed: None,
+            idle: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(5),
+            authenticate_within: Duration::from_secs(5),
+            initial_rate: 600_000,
+            accept: true,
+        }
+    }
+}

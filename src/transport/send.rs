@@ -1,0 +1,204 @@
+//! The sending half of a link.
+
+use super::error::Full;
+use super::limits::{CONTROL_AFTER, CONTROL_QUEUE, FRAME, FRAMES_OUT};
+use super::link::{Shared, count};
+use crate::wire::link::{LinkDown, close};
+use bytes::Bytes;
+use quinn::{SendDatagramError, SendStream, VarInt, WriteError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A large frame is written in portions this far apart, so that it doesn't delay the sound behind
+/// it by filling the bottleneck's queue at once.
+const PORTION_EVERY: Duration = Duration::from_millis(5);
+/// Smallest portion: two packets.
+const PORTION: usize = 2 * 1200;
+/// Reset codes of frame streams; for traces only, nobody acts on them.
+const EXPIRED: VarInt = VarInt::from_u32(1);
+const SUPERSEDED: VarInt = VarInt::from_u32(2);
+
+/// Control messages waiting to be written.
+#[derive(Default)]
+pub(crate) struct ControlOut {
+    queue: Mutex<VecDeque<Bytes>>,
+    ready: Notify,
+}
+
+/// Frames under way: number → the signal to give it up.
+#[derive(Default)]
+pub(crate) struct FramesOut {
+    state: Mutex<Frames>,
+}
+
+#[derive(Default)]
+struct Frames {
+    next: u64,
+    under_way: BTreeMap<u64, Arc<Notify>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FramesOut {
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.state).under_way.len()
+    }
+}
+
+/// Queues one control message; a full queue closes the link, because control may never be dropped.
+pub(crate) fn control(shared: &Shared, message: Bytes) -> Result<(), Full> {
+    if message.len() > CONTROL_AFTER {
+        return Err(Full::TooLong);
+    }
+    let mut queue = lock(&shared.control.queue);
+    if queue.len() >= CONTROL_QUEUE {
+        shared.close(LinkDown::TimedOut, close::TIMEOUT);
+        return Err(Full::Control);
+    }
+    queue.push_back(message);
+    shared.control.ready.notify_one();
+    Ok(())
+}
+
+/// Writes queued messages, each after its length (u32, big endian). Returns when the stream broke.
+pub(crate) async fn control_writer(shared: &Shared, mut stream: SendStream) {
+    // Control goes before every frame.
+    let _ = stream.set_priority(i32::MAX);
+    loop {
+        let next = lock(&shared.control.queue).pop_front();
+        let Some(message) = next else {
+            shared.control.ready.notified().await;
+            continue;
+        };
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let mut chunks = [Bytes::copy_from_slice(&length), message];
+        match stream.write_all_chunks(&mut chunks).await {
+            Ok(()) => {}
+            // The connection is gone; whoever drives the link knows why.
+            Err(WriteError::ConnectionLost(_)) => return std::future::pending().await,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Hands over one datagram; when the buffer is full, the oldest waiting one is dropped.
+pub(crate) fn datagram(shared: &Shared, bytes: Bytes) -> Result<(), Full> {
+    let space = shared.connection.datagram_send_buffer_space();
+    let length = bytes.len();
+    match shared.connection.send_datagram(bytes) {
+        Ok(()) => {
+            if length > space {
+                count(&shared.counters.datagrams_unsent);
+            }
+            Ok(())
+        }
+        Err(SendDatagramError::ConnectionLost(_)) => Err(Full::Down),
+        Err(_) => Err(Full::TooLong),
+    }
+}
+
+/// Starts sending one frame on a stream of its own.
+pub(crate) fn frame(
+    shared: &Arc<Shared>,
+    bytes: Bytes,
+    priority: i32,
+    deadline: Instant,
+    supersedes: bool,
+) -> Result<(), Full> {
+    if bytes.len() > FRAME {
+        return Err(Full::TooLong);
+    }
+    let give_up = Arc::new(Notify::new());
+    let mut frames = lock(&shared.frames.state);
+    if supersedes {
+        for older in std::mem::take(&mut frames.under_way).into_values() {
+            older.notify_one();
+        }
+    } else if frames.under_way.len() >= FRAMES_OUT {
+        return Err(Full::Frames);
+    }
+    let number = frames.next;
+    frames.next += 1;
+    frames.under_way.insert(number, give_up.clone());
+    drop(frames);
+    let task = send_frame(shared.clone(), bytes, priority, deadline, give_up);
+    let shared = shared.clone();
+    shared.runtime.clone().spawn(async move {
+        task.await;
+        lock(&shared.frames.state).under_way.remove(&number);
+    });
+    Ok(())
+}
+
+async fn send_frame(
+    shared: Arc<Shared>,
+    bytes: Bytes,
+    priority: i32,
+    deadline: Instant,
+    give_up: Arc<Notify>,
+) {
+    let mut stream = None;
+    let (code, counter) = tokio::select! {
+        biased;
+        () = give_up.notified() => (SUPERSEDED, &shared.counters.frames_superseded),
+        () = sleep_until(deadline) => (EXPIRED, &shared.counters.frames_expired),
+        delivered = write_frame(&shared, &mut stream, bytes, priority) => {
+            if delivered {
+                count(&shared.counters.frames_delivered);
+            }
+            return;
+        }
+    };
+    count(counter);
+    if let Some(mut stream) = stream {
+        let _ = stream.reset(code);
+    }
+}
+
+/// True when every byte was acknowledged.
+async fn write_frame(
+    shared: &Shared,
+    slot: &mut Option<SendStream>,
+    mut bytes: Bytes,
+    priority: i32,
+) -> bool {
+    let Ok(stream) = shared.connection.open_uni().await else { return false };
+    let stream = slot.insert(stream);
+    let _ = stream.set_priority(priority);
+    loop {
+        let portion = bytes.split_to(portion(shared.rate.get()).min(bytes.len()));
+        if stream.write_chunk(portion).await.is_err() {
+            return false;
+        }
+        if bytes.is_empty() {
+            break;
+        }
+        sleep(PORTION_EVERY).await;
+    }
+    stream.finish().is_ok() && matches!(stream.stopped().await, Ok(None))
+}
+
+/// Twice what the rate allows in the time to the next portion.
+fn portion(bits_per_second: u64) -> usize {
+    let millis = u64::try_from(PORTION_EVERY.as_millis()).unwrap_or(u64::MAX);
+    let bytes = bits_per_second.saturating_mul(2).saturating_mul(millis) / 8_000;
+    usize::try_from(bytes).unwrap_or(usize::MAX).max(PORTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_portion_is_two_packets_until_the_rate_allows_more() {
+        assert_eq!(portion(0), 2400);
+        assert_eq!(portion(600_000), 2400);
+        assert_eq!(portion(8_000_000), 10_000);
+        assert_eq!(portion(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
+    }
+}
