@@ -116,7 +116,8 @@ impl Link {
         let peer_key = peer_key(&connection)?;
         let mut exporter = [0u8; 32];
         connection.export_keying_material(&mut exporter, EXPORTER, b"").ok()?;
-        let up = LinkUp { peer_key, exporter, remote: canonical(connection.remote_address()), dialled };
+        let up =
+            LinkUp { peer_key, exporter, remote: canonical(connection.remote_address()), dialled };
         let shared = Arc::new(Shared {
             connection,
             dialled,

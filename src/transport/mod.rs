@@ -23,6 +23,8 @@ mod tls;
 pub use address::{BindError, Reach, bind_udp, only_private, reach, usable_addresses};
 pub use endpoint::{Endpoint, Socket};
 pub use error::{DialError, Full};
-pub use limits::{CONTROL_AFTER, CONTROL_BEFORE, CONTROL_QUEUE, EndpointOptions, FRAME, FRAMES_OUT};
+pub use limits::{
+    CONTROL_AFTER, CONTROL_BEFORE, CONTROL_QUEUE, EndpointOptions, FRAME, FRAMES_OUT,
+};
 pub use link::{Link, LinkStats};
 pub use tls::{ALPN, EXPORTER};

@@ -22,7 +22,8 @@ pub const ALPN: &[u8] = b"facetty/1";
 /// Label of the TLS exporter (RFC 8446 §7.5) the handshake above binds itself to.
 pub const EXPORTER: &[u8] = b"EXPORTER-facetty 1";
 /// SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 §4) up to the 32 key bytes.
-const SPKI_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
+const SPKI_ED25519: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
 /// PKCS#8 of an Ed25519 private key (RFC 8410 §7) up to the 32 seed bytes.
 const PKCS8_ED25519: [u8; 16] =
     [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
@@ -60,7 +61,8 @@ pub(crate) fn configs(seed: &Secret<32>) -> Result<TlsConfigs, Error> {
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
 
-    let unusable = |_| Error::General("the cipher suite for QUIC Initial packets is missing".into());
+    let unusable =
+        |_| Error::General("the cipher suite for QUIC Initial packets is missing".into());
     Ok(TlsConfigs {
         client: Arc::new(
             QuicClientConfig::with_initial(Arc::new(client), initial_suite()?).map_err(unusable)?,
