@@ -1,0 +1,467 @@
+//! The group as its users see it: people join one after another, leave, hand over, are removed,
+//! and everybody who is in agrees on everything – real MLS, real keys.
+
+use facetty::group::*;
+use facetty::secret::Secret;
+use facetty::wire::link::MemberId;
+
+const GROUP: [u8; 16] = [0x67; 16];
+const INVITE: [u8; 8] = *b"invite 1";
+
+/// Credentials of the tests: "test" ‖ identity ‖ leaf key.
+fn check(credential: &[u8]) -> Result<CheckedCredential, CredentialRefused> {
+    let body = credential.strip_prefix(b"test").filter(|body| body.len() == 64);
+    let (identity, leaf_key) = body.ok_or(CredentialRefused("layout".into()))?.split_at(32);
+    Ok(CheckedCredential { identity: identity.try_into().unwrap(), leaf_key: leaf_key.try_into().unwrap() })
+}
+
+fn local(who: u8) -> LocalMember {
+    let leaf_seed = Secret::build(|seed| rand::Rng::fill(&mut rand::rng(), seed));
+    let leaf_key = ed25519_dalek::SigningKey::from_bytes(leaf_seed.expose()).verifying_key().to_bytes();
+    let credential = [&b"test"[..], &[who; 32], &leaf_key].concat();
+    LocalMember { credential, leaf_seed, leaf_key }
+}
+
+fn psk() -> Secret<32> {
+    Secret::build(|bytes| bytes.fill(0x42))
+}
+
+/// A call: whoever is in it receives everything.
+struct Call(Vec<Group>);
+
+impl Call {
+    fn founded() -> Self {
+        Self(vec![Group::create(local(0), GROUP, &check).unwrap()])
+    }
+
+    fn with(n: u8) -> Self {
+        let mut call = Self::founded();
+        (1..n).for_each(|who| call.join(who));
+        call
+    }
+
+    fn sequencer(&mut self) -> &mut Group {
+        self.0.iter_mut().find(|group| group.is_sequencer()).unwrap()
+    }
+
+    fn member(&mut self, id: u32) -> &mut Group {
+        self.0.iter_mut().find(|group| group.me() == MemberId(id)).unwrap()
+    }
+
+    fn join(&mut self, who: u8) {
+        let (key_package, joining) = key_package(local(who), GROUP, &check).unwrap();
+        let secret = psk();
+        let psk = Some(InvitePsk { invite: INVITE, secret: &secret });
+        let pending = self.sequencer().add(&key_package, psk, &check).unwrap();
+        let welcome = pending.welcome.clone().unwrap();
+        self.commit(pending);
+        let host = self.0[0].state().host;
+        let joined = joining.join(&welcome, &Expect { psk, host }, &check).unwrap();
+        self.0.push(joined);
+    }
+
+    /// Everybody receives and merges; the evicted drop out and are returned.
+    fn commit(&mut self, pending: Pending) -> Vec<Group> {
+        let bundle = pending.bundle.clone();
+        let (after, authenticator) = (pending.roster_after.clone(), pending.authenticator_after);
+        let removed = pending.removed.clone();
+        let sequencer = self.sequencer().me();
+        for group in &mut self.0 {
+            if group.me() == sequencer {
+                continue;
+            }
+            let Received::Commit(staged) = group.receive(&bundle, &check).unwrap() else { panic!("not a commit") };
+            assert_eq!(staged.roster_after, after);
+            assert_eq!(staged.removed, removed);
+            if !staged.evicts_me {
+                assert_eq!(staged.authenticator_after, Some(authenticator));
+            }
+            group.merge(*staged).unwrap();
+        }
+        self.sequencer().merge_pending(pending).unwrap();
+        let (out, rest) = std::mem::take(&mut self.0).into_iter().partition(Group::is_evicted);
+        self.0 = rest;
+        assert!(self.0.iter().all(|group| group.authenticator() == authenticator));
+        out
+    }
+
+    /// All are in one epoch with one roster, one set of media keys, and accept each other's acks.
+    fn assert_agreed(&mut self) {
+        let acks: Vec<_> = self.0.iter().map(|group| (group.me(), group.sign_ack())).collect();
+        let first = &self.0[0];
+        let (epoch, authenticator) = (first.epoch(), first.authenticator());
+        let (digest, confirmation) = (first.roster().digest(), first.confirmation_hash());
+        assert_eq!(first.roster().members.len(), self.0.len());
+        let mut bases = None;
+        for group in &mut self.0 {
+            assert_eq!(group.epoch(), epoch);
+            assert_eq!(group.authenticator(), authenticator);
+            assert_eq!(group.roster().digest(), digest);
+            assert_eq!(group.confirmation_hash(), confirmation);
+            for (id, ack) in &acks {
+                assert_eq!(group.verify_ack(*id, ack), Ok(Agreement::Same));
+            }
+            let mine = exposed(group.bases().unwrap());
+            assert_eq!(mine.len(), acks.len());
+            assert_eq!(bases.get_or_insert_with(|| mine.clone()), &mine);
+        }
+    }
+}
+
+fn exposed(bases: facetty::keys::Bases) -> Vec<(u8, [u8; 32])> {
+    bases.by_leaf.iter().map(|(leaf, base)| (*leaf, *base.expose())).collect()
+}
+
+#[test]
+fn sixteen_members_join_one_after_another_and_always_agree() {
+    let mut call = Call::founded();
+    for who in 1..16 {
+        call.join(who);
+        call.assert_agreed();
+    }
+    let roster = call.0[0].roster();
+    let ids: Vec<u32> = roster.members.iter().map(|row| row.id.0).collect();
+    assert_eq!(ids, (0..16).collect::<Vec<_>>());
+    assert!(roster.members[1..].iter().all(|row| row.added_by == Some(MemberId(0))));
+    assert!(roster.members.iter().all(|row| row.since_epoch == u64::from(row.id.0)));
+    assert_eq!(call.0[3].state().uses[&INVITE], 15);
+
+    let (seventeenth, _) = key_package(local(16), GROUP, &check).unwrap();
+    let refused = call.sequencer().add(&seventeenth, None, &check);
+    assert!(matches!(refused, Err(CommitError::Impossible(Impossible::Full))));
+}
+
+#[test]
+fn each_leaf_has_its_own_key_and_every_epoch_new_ones() {
+    let mut call = Call::with(3);
+    let before = exposed(call.0[0].bases().unwrap());
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    let after = exposed(call.0[0].bases().unwrap());
+    let mut all: Vec<_> = before.iter().chain(&after).map(|(_, base)| base).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn media_keys_are_given_once_per_epoch() {
+    let mut call = Call::with(2);
+    assert!(call.0[1].bases().is_ok());
+    assert!(matches!(call.0[1].bases(), Err(BasesError::Taken)));
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    assert!(call.0[1].bases().is_ok());
+}
+
+#[test]
+fn a_late_joiner_has_no_part_in_earlier_epochs() {
+    let mut call = Call::with(2);
+    let earlier = exposed(call.0[0].bases().unwrap());
+    let message = call.0[0].seal_message(b"before").unwrap();
+    call.join(2);
+    let late = call.member(2);
+    assert!(matches!(late.open_message(&message), Err(MessageError::Receive(ReceiveError::Stale(1)))));
+    let later = exposed(late.bases().unwrap());
+    assert!(earlier.iter().all(|(_, base)| later.iter().all(|(_, other)| other != base)));
+}
+
+#[test]
+fn a_member_leaves_by_its_own_wish() {
+    let mut call = Call::with(3);
+    let leave = call.member(1).propose_leave().unwrap();
+    let Received::Proposal { from, ask } = call.sequencer().receive(&leave, &check).unwrap() else { panic!() };
+    assert_eq!((from, ask), (MemberId(1), Ask::Leave));
+    // The third member never saw the proposal: the bundle brings it.
+    let pending = call.sequencer().update(&check).unwrap();
+    assert_eq!(pending.removed, [(MemberId(1), Reason::Left)]);
+    let out = call.commit(pending);
+    assert_eq!(out.len(), 1);
+    call.assert_agreed();
+}
+
+#[test]
+fn the_host_removes_a_member_by_decision_and_the_removed_one_is_shut_out() {
+    let mut call = Call::with(4);
+    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check).unwrap();
+    assert_eq!(pending.removed, [(MemberId(2), Reason::Decision)]);
+    let mut out = call.commit(pending).pop().unwrap();
+    call.assert_agreed();
+
+    let update = call.sequencer().update(&check).unwrap();
+    assert!(matches!(out.receive(&update.bundle, &check), Err(ReceiveError::Evicted)));
+    assert!(matches!(out.bases(), Err(BasesError::Evicted)));
+    assert!(out.seal_message(b"hello").is_err() && out.propose_leave().is_err());
+    assert_eq!(out.authenticator(), [0; 32]);
+    call.commit(update);
+
+    // The leaf is free again; number and keys are new.
+    call.join(9);
+    let roster = call.0[0].roster();
+    assert_eq!(roster.at_leaf(2).map(|row| row.id), Some(MemberId(4)));
+    call.assert_agreed();
+}
+
+#[test]
+fn an_ex_member_that_keeps_its_state_cannot_follow() {
+    let mut call = Call::with(3);
+    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check).unwrap();
+    // It ignores its removal and listens on.
+    let bundle = pending.bundle.clone();
+    let mut removed = call.0.pop().unwrap();
+    call.commit(pending);
+    let next = call.sequencer().update(&check).unwrap();
+    let later = next.bundle.clone();
+    call.commit(next);
+    let message = call.sequencer().seal_message(b"without you").unwrap();
+    assert!(matches!(removed.receive(&later, &check), Err(ReceiveError::Ahead(3))));
+    assert!(matches!(removed.open_message(&message), Err(MessageError::Receive(ReceiveError::Ahead(4)))));
+    let Received::Commit(staged) = removed.receive(&bundle, &check).unwrap() else { panic!() };
+    assert!(staged.evicts_me && staged.authenticator_after.is_none());
+    assert_eq!(call.0.len(), 2);
+}
+
+#[test]
+fn the_host_hands_over_and_leaves_and_the_call_goes_on() {
+    let mut call = Call::with(3);
+    let pending = call.sequencer().hand_over(&[], &check).unwrap();
+    assert!(pending.handed_over);
+    // `commit` asks who is sequencer before and after; the host merges like before.
+    let bundle = pending.bundle.clone();
+    for id in [1, 2] {
+        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else { panic!() };
+        assert!(staged.handed_over);
+        call.member(id).merge(*staged).unwrap();
+    }
+    call.member(0).merge_pending(pending).unwrap();
+    call.assert_agreed();
+    assert_eq!(call.sequencer().me(), MemberId(1));
+    assert_eq!(call.0[0].state().term, 1);
+    assert!(matches!(call.member(0).update(&check), Err(CommitError::NotSequencer)));
+
+    let leave = call.member(0).propose_leave().unwrap();
+    call.sequencer().receive(&leave, &check).unwrap();
+    let pending = call.sequencer().update(&check).unwrap();
+    assert_eq!(pending.removed, [(MemberId(0), Reason::Left)]);
+    assert_eq!(call.commit(pending).len(), 1);
+    call.assert_agreed();
+
+    // Without host and admitters nobody is added …
+    let (stranger, _) = key_package(local(9), GROUP, &check).unwrap();
+    let refused = call.sequencer().add(&stranger, None, &check);
+    assert!(matches!(refused, Err(CommitError::Refused(Violation::MayNotAdd))));
+    // … but everything else works, down to the last member.
+    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Lost, &check).unwrap();
+    call.commit(pending);
+    call.assert_agreed();
+    assert_eq!(call.0[0].roster().host, [0; 32]);
+}
+
+#[test]
+fn a_hand_over_skips_members_that_are_lost() {
+    let mut call = Call::with(3);
+    let pending = call.sequencer().hand_over(&[MemberId(1)], &check).unwrap();
+    assert_eq!(pending.roster_after.sequencer, MemberId(2));
+    assert_eq!(pending.removed, [(MemberId(1), Reason::Lost)]);
+    let mut alone = Call::founded();
+    let refused = alone.sequencer().hand_over(&[], &check);
+    assert!(matches!(refused, Err(CommitError::Impossible(Impossible::NobodyElse))));
+}
+
+#[test]
+fn updates_of_members_are_healed_by_one_commit() {
+    let mut call = Call::with(4);
+    for id in [1, 3, 3] {
+        let update = call.member(id).propose_update().unwrap();
+        call.sequencer().receive(&update, &check).unwrap();
+    }
+    let pending = call.sequencer().update(&check).unwrap();
+    assert!(pending.dropped.is_empty());
+    let bundle = pending.bundle.clone();
+    call.commit(pending);
+    call.assert_agreed();
+    assert!(matches!(call.member(1).receive(&bundle, &check), Ok(Received::Duplicate)));
+    // A second round from the new keys.
+    let update = call.member(2).propose_update().unwrap();
+    call.sequencer().receive(&update, &check).unwrap();
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    call.assert_agreed();
+}
+
+#[test]
+fn a_proposal_everybody_saw_before_the_bundle_does_no_harm() {
+    let mut call = Call::with(3);
+    let update = call.member(2).propose_update().unwrap();
+    for id in [0, 1] {
+        assert!(matches!(call.member(id).receive(&update, &check), Ok(Received::Proposal { .. })));
+        assert!(matches!(call.member(id).receive(&update, &check), Ok(Received::Duplicate)));
+    }
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    call.assert_agreed();
+}
+
+#[test]
+fn a_commit_that_is_not_merged_leaves_the_group_where_it_was() {
+    let mut call = Call::with(2);
+    let (stranger, _) = key_package(local(9), GROUP, &check).unwrap();
+    let abandoned = call.sequencer().add(&stranger, None, &check).unwrap();
+    let message = call.sequencer().seal_message(b"still here").unwrap();
+    assert_eq!(call.member(1).open_message(&message).unwrap(), (MemberId(0), b"still here".to_vec()));
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    assert!(matches!(call.sequencer().merge_pending(abandoned), Err(MergeError::Stale)));
+    call.assert_agreed();
+}
+
+#[test]
+fn messages_reach_everybody_once_and_name_their_sender() {
+    let mut call = Call::with(3);
+    let message = call.member(1).seal_message(b"203.0.113.7:4433").unwrap();
+    for id in [0, 2] {
+        assert_eq!(call.member(id).open_message(&message).unwrap(), (MemberId(1), b"203.0.113.7:4433".to_vec()));
+        assert!(call.member(id).open_message(&message).is_err());
+    }
+    assert!(matches!(call.member(0).seal_message(&[0; MAX_PROPOSAL]), Err(MessageError::TooLong)));
+}
+
+#[test]
+fn acks_of_others_do_not_pass_and_differing_ones_show() {
+    let mut call = Call::with(2);
+    let pending = call.sequencer().update(&check).unwrap();
+    call.commit(pending);
+    let ack = call.0[1].sign_ack();
+    assert_eq!(call.0[0].verify_ack(MemberId(0), &ack), Err(AckError::Signature));
+    assert_eq!(call.0[0].verify_ack(MemberId(7), &ack), Err(AckError::NotAMember));
+    let forged = Ack { auth_hash: [1; 32], ..ack };
+    assert_eq!(call.0[0].verify_ack(MemberId(1), &forged), Err(AckError::Signature));
+
+    // Two different commits for one epoch: each half merges another one.
+    let one = call.sequencer().update(&check).unwrap();
+    let bundle = one.bundle.clone();
+    let other = call.sequencer().update(&check).unwrap();
+    let Received::Commit(staged) = call.0[1].receive(&bundle, &check).unwrap() else { panic!() };
+    call.0[1].merge(*staged).unwrap();
+    let early = call.0[1].sign_ack();
+    assert_eq!(call.0[0].verify_ack(MemberId(1), &early), Ok(Agreement::OtherEpoch));
+    call.0[0].merge_pending(other).unwrap();
+    assert_eq!(call.0[0].verify_ack(MemberId(1), &early), Ok(Agreement::Differs));
+    drop(one);
+}
+
+#[test]
+fn a_welcome_is_believed_only_with_the_invites_secret_group_and_host() {
+    let attempt = |made_with: Option<u8>, invite, joined_with: Option<u8>, group_id, host| {
+        let mut call = Call::founded();
+        let (bytes, joining) = key_package(local(1), group_id, &check).unwrap();
+        let secret = |byte: u8| Secret::<32>::build(|bytes| bytes.fill(byte));
+        let theirs = made_with.map(secret);
+        let ours = joined_with.map(secret);
+        let psk = theirs.as_ref().map(|secret| InvitePsk { invite: INVITE, secret });
+        let pending = call.sequencer().add(&bytes, psk, &check).unwrap();
+        let psk = ours.as_ref().map(|secret| InvitePsk { invite, secret });
+        joining.join(&pending.welcome.unwrap(), &Expect { psk, host }, &check).map(|_| ())
+    };
+    let host = [0; 32];
+    assert!(attempt(Some(1), INVITE, Some(1), GROUP, host).is_ok(), "control");
+    assert!(attempt(None, INVITE, None, GROUP, host).is_ok(), "control: back without invite");
+    assert!(matches!(attempt(Some(1), INVITE, Some(2), GROUP, host), Err(JoinError::Mls(_))), "wrong secret");
+    assert!(matches!(attempt(Some(1), INVITE, None, GROUP, host), Err(JoinError::Mls(_))), "missing at joiner");
+    assert!(matches!(attempt(Some(1), *b"invite 2", Some(1), GROUP, host), Err(JoinError::Mls(_))), "other invite");
+    assert!(
+        matches!(attempt(None, INVITE, Some(1), GROUP, host), Err(JoinError::NotThisInvite)),
+        "missing in the Welcome"
+    );
+    assert!(matches!(attempt(Some(1), INVITE, Some(1), [1; 16], host), Err(JoinError::OtherGroup)));
+    assert!(matches!(attempt(Some(1), INVITE, Some(1), GROUP, [5; 32]), Err(JoinError::NoHost)));
+}
+
+#[test]
+fn damaged_welcomes_and_key_packages_are_refused() {
+    let mut call = Call::founded();
+    let (bytes, _) = key_package(local(1), GROUP, &check).unwrap();
+    for i in (0..bytes.len()).step_by(37) {
+        let mut flipped = bytes.clone();
+        flipped[i] ^= 1;
+        assert!(call.sequencer().add(&flipped, None, &check).is_err(), "byte {i}");
+        assert!(call.sequencer().add(&bytes[..i], None, &check).is_err(), "first {i}");
+    }
+    let mut refused = 0;
+    for i in [0, 3, 9, 60, 500, 1200, 2000, 3000] {
+        let (bytes, joining) = key_package(local(1), GROUP, &check).unwrap();
+        let mut welcome = call.sequencer().add(&bytes, None, &check).unwrap().welcome.unwrap();
+        welcome[i] ^= 0x10;
+        let expect = Expect { psk: None, host: [0; 32] };
+        refused += usize::from(joining.join(&welcome, &expect, &check).is_err());
+    }
+    assert_eq!(refused, 8);
+}
+
+#[test]
+fn replayed_flipped_and_truncated_bundles_are_refused_and_the_true_one_still_works() {
+    let mut call = Call::with(3);
+    let leave = call.member(2).propose_leave().unwrap();
+    call.sequencer().receive(&leave, &check).unwrap();
+    let (key_package, _) = key_package(local(9), GROUP, &check).unwrap();
+    let secret = psk();
+    let psk = Some(InvitePsk { invite: INVITE, secret: &secret });
+    let pending = call.sequencer().add(&key_package, psk, &check).unwrap();
+    let bundle = pending.bundle.clone();
+
+    let member = call.member(1);
+    let (epoch, digest, authenticator) = (member.epoch(), member.roster().digest(), member.authenticator());
+    for i in (0..bundle.len()).step_by(101).chain(bundle.len() - 4..bundle.len()) {
+        let mut flipped = bundle.clone();
+        flipped[i] ^= 0x04;
+        assert!(member.receive(&flipped, &check).is_err(), "byte {i}");
+        assert!(member.receive(&bundle[..i], &check).is_err(), "first {i}");
+    }
+    assert_eq!((member.epoch(), member.roster().digest(), member.authenticator()), (epoch, digest, authenticator));
+    // Still sends, still receives the true bundle.
+    let message = member.seal_message(b"alive").unwrap();
+    assert!(call.member(0).open_message(&message).is_ok());
+    call.commit(pending);
+    let member = call.member(1);
+    assert!(matches!(member.receive(&bundle, &check), Ok(Received::Duplicate)));
+    let mut replay = bundle.clone();
+    *replay.last_mut().unwrap() ^= 1;
+    assert!(matches!(member.receive(&replay, &check), Err(ReceiveError::Stale(2))));
+    assert_eq!(call.0[0].roster().members.len(), 3);
+}
+
+#[test]
+fn the_same_identity_does_not_join_twice() {
+    let mut call = Call::with(2);
+    let (again, _) = key_package(local(1), GROUP, &check).unwrap();
+    let refused = call.sequencer().add(&again, None, &check);
+    assert!(matches!(refused, Err(CommitError::Refused(Violation::IdentityTwice))));
+    call.assert_agreed();
+}
+
+#[test]
+fn only_the_host_decides_about_others() {
+    let mut call = Call::with(3);
+    assert!(matches!(call.member(1).propose_remove(MemberId(2)), Err(ProposeError::NotHost)));
+    let pending = call.sequencer().hand_over(&[], &check).unwrap();
+    let bundle = pending.bundle.clone();
+    for id in [1, 2] {
+        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else { panic!() };
+        call.member(id).merge(*staged).unwrap();
+    }
+    call.member(0).merge_pending(pending).unwrap();
+
+    // The new sequencer is not the host: it may say "lost", not decide.
+    let refused = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check);
+    assert!(matches!(refused, Err(CommitError::Refused(Violation::MayNotRemove))));
+    // The host asks for it, and everybody sees that it did.
+    let ask = call.member(0).propose_remove(MemberId(2)).unwrap();
+    assert!(matches!(
+        call.sequencer().receive(&ask, &check),
+        Ok(Received::Proposal { from: MemberId(0), ask: Ask::Remove(MemberId(2)) })
+    ));
+    let pending = call.sequencer().update(&check).unwrap();
+    assert_eq!(pending.removed, [(MemberId(2), Reason::Decision)]);
+    call.commit(pending);
+    call.assert_agreed();
+}
