@@ -12,12 +12,16 @@ const INVITE: [u8; 8] = *b"invite 1";
 fn check(credential: &[u8]) -> Result<CheckedCredential, CredentialRefused> {
     let body = credential.strip_prefix(b"test").filter(|body| body.len() == 64);
     let (identity, leaf_key) = body.ok_or(CredentialRefused("layout".into()))?.split_at(32);
-    Ok(CheckedCredential { identity: identity.try_into().unwrap(), leaf_key: leaf_key.try_into().unwrap() })
+    Ok(CheckedCredential {
+        identity: identity.try_into().unwrap(),
+        leaf_key: leaf_key.try_into().unwrap(),
+    })
 }
 
 fn local(who: u8) -> LocalMember {
     let leaf_seed = Secret::build(|seed| rand::Rng::fill(&mut rand::rng(), seed));
-    let leaf_key = ed25519_dalek::SigningKey::from_bytes(leaf_seed.expose()).verifying_key().to_bytes();
+    let leaf_key =
+        ed25519_dalek::SigningKey::from_bytes(leaf_seed.expose()).verifying_key().to_bytes();
     let credential = [&b"test"[..], &[who; 32], &leaf_key].concat();
     LocalMember { credential, leaf_seed, leaf_key }
 }
@@ -70,7 +74,9 @@ impl Call {
             if group.me() == sequencer {
                 continue;
             }
-            let Received::Commit(staged) = group.receive(&bundle, &check).unwrap() else { panic!("not a commit") };
+            let Received::Commit(staged) = group.receive(&bundle, &check).unwrap() else {
+                panic!("not a commit")
+            };
             assert_eq!(staged.roster_after, after);
             assert_eq!(staged.removed, removed);
             if !staged.evicts_me {
@@ -161,7 +167,10 @@ fn a_late_joiner_has_no_part_in_earlier_epochs() {
     let message = call.0[0].seal_message(b"before").unwrap();
     call.join(2);
     let late = call.member(2);
-    assert!(matches!(late.open_message(&message), Err(MessageError::Receive(ReceiveError::Stale(1)))));
+    assert!(matches!(
+        late.open_message(&message),
+        Err(MessageError::Receive(ReceiveError::Stale(1)))
+    ));
     let later = exposed(late.bases().unwrap());
     assert!(earlier.iter().all(|(_, base)| later.iter().all(|(_, other)| other != base)));
 }
@@ -170,7 +179,9 @@ fn a_late_joiner_has_no_part_in_earlier_epochs() {
 fn a_member_leaves_by_its_own_wish() {
     let mut call = Call::with(3);
     let leave = call.member(1).propose_leave().unwrap();
-    let Received::Proposal { from, ask } = call.sequencer().receive(&leave, &check).unwrap() else { panic!() };
+    let Received::Proposal { from, ask } = call.sequencer().receive(&leave, &check).unwrap() else {
+        panic!()
+    };
     assert_eq!((from, ask), (MemberId(1), Ask::Leave));
     // The third member never saw the proposal: the bundle brings it.
     let pending = call.sequencer().update(&check).unwrap();
@@ -215,7 +226,10 @@ fn an_ex_member_that_keeps_its_state_cannot_follow() {
     call.commit(next);
     let message = call.sequencer().seal_message(b"without you").unwrap();
     assert!(matches!(removed.receive(&later, &check), Err(ReceiveError::Ahead(3))));
-    assert!(matches!(removed.open_message(&message), Err(MessageError::Receive(ReceiveError::Ahead(4)))));
+    assert!(matches!(
+        removed.open_message(&message),
+        Err(MessageError::Receive(ReceiveError::Ahead(4)))
+    ));
     let Received::Commit(staged) = removed.receive(&bundle, &check).unwrap() else { panic!() };
     assert!(staged.evicts_me && staged.authenticator_after.is_none());
     assert_eq!(call.0.len(), 2);
@@ -229,7 +243,9 @@ fn the_host_hands_over_and_leaves_and_the_call_goes_on() {
     // `commit` asks who is sequencer before and after; the host merges like before.
     let bundle = pending.bundle.clone();
     for id in [1, 2] {
-        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else { panic!() };
+        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else {
+            panic!()
+        };
         assert!(staged.handed_over);
         call.member(id).merge(*staged).unwrap();
     }
@@ -308,7 +324,10 @@ fn a_commit_that_is_not_merged_leaves_the_group_where_it_was() {
     let (stranger, _) = key_package(local(9), GROUP, &check).unwrap();
     let abandoned = call.sequencer().add(&stranger, None, &check).unwrap();
     let message = call.sequencer().seal_message(b"still here").unwrap();
-    assert_eq!(call.member(1).open_message(&message).unwrap(), (MemberId(0), b"still here".to_vec()));
+    assert_eq!(
+        call.member(1).open_message(&message).unwrap(),
+        (MemberId(0), b"still here".to_vec())
+    );
     let pending = call.sequencer().update(&check).unwrap();
     call.commit(pending);
     assert!(matches!(call.sequencer().merge_pending(abandoned), Err(MergeError::Stale)));
@@ -320,7 +339,10 @@ fn messages_reach_everybody_once_and_name_their_sender() {
     let mut call = Call::with(3);
     let message = call.member(1).seal_message(b"203.0.113.7:4433").unwrap();
     for id in [0, 2] {
-        assert_eq!(call.member(id).open_message(&message).unwrap(), (MemberId(1), b"203.0.113.7:4433".to_vec()));
+        assert_eq!(
+            call.member(id).open_message(&message).unwrap(),
+            (MemberId(1), b"203.0.113.7:4433".to_vec())
+        );
         assert!(call.member(id).open_message(&message).is_err());
     }
     assert!(matches!(call.member(0).seal_message(&[0; MAX_PROPOSAL]), Err(MessageError::TooLong)));
@@ -366,9 +388,18 @@ fn a_welcome_is_believed_only_with_the_invites_secret_group_and_host() {
     let host = [0; 32];
     assert!(attempt(Some(1), INVITE, Some(1), GROUP, host).is_ok(), "control");
     assert!(attempt(None, INVITE, None, GROUP, host).is_ok(), "control: back without invite");
-    assert!(matches!(attempt(Some(1), INVITE, Some(2), GROUP, host), Err(JoinError::Mls(_))), "wrong secret");
-    assert!(matches!(attempt(Some(1), INVITE, None, GROUP, host), Err(JoinError::Mls(_))), "missing at joiner");
-    assert!(matches!(attempt(Some(1), *b"invite 2", Some(1), GROUP, host), Err(JoinError::Mls(_))), "other invite");
+    assert!(
+        matches!(attempt(Some(1), INVITE, Some(2), GROUP, host), Err(JoinError::Mls(_))),
+        "wrong secret"
+    );
+    assert!(
+        matches!(attempt(Some(1), INVITE, None, GROUP, host), Err(JoinError::Mls(_))),
+        "missing at joiner"
+    );
+    assert!(
+        matches!(attempt(Some(1), *b"invite 2", Some(1), GROUP, host), Err(JoinError::Mls(_))),
+        "other invite"
+    );
     assert!(
         matches!(attempt(None, INVITE, Some(1), GROUP, host), Err(JoinError::NotThisInvite)),
         "missing in the Welcome"
@@ -410,14 +441,18 @@ fn replayed_flipped_and_truncated_bundles_are_refused_and_the_true_one_still_wor
     let bundle = pending.bundle.clone();
 
     let member = call.member(1);
-    let (epoch, digest, authenticator) = (member.epoch(), member.roster().digest(), member.authenticator());
+    let (epoch, digest, authenticator) =
+        (member.epoch(), member.roster().digest(), member.authenticator());
     for i in (0..bundle.len()).step_by(101).chain(bundle.len() - 4..bundle.len()) {
         let mut flipped = bundle.clone();
         flipped[i] ^= 0x04;
         assert!(member.receive(&flipped, &check).is_err(), "byte {i}");
         assert!(member.receive(&bundle[..i], &check).is_err(), "first {i}");
     }
-    assert_eq!((member.epoch(), member.roster().digest(), member.authenticator()), (epoch, digest, authenticator));
+    assert_eq!(
+        (member.epoch(), member.roster().digest(), member.authenticator()),
+        (epoch, digest, authenticator)
+    );
     // Still sends, still receives the true bundle.
     let message = member.seal_message(b"alive").unwrap();
     assert!(call.member(0).open_message(&message).is_ok());
@@ -446,7 +481,9 @@ fn only_the_host_decides_about_others() {
     let pending = call.sequencer().hand_over(&[], &check).unwrap();
     let bundle = pending.bundle.clone();
     for id in [1, 2] {
-        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else { panic!() };
+        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else {
+            panic!()
+        };
         call.member(id).merge(*staged).unwrap();
     }
     call.member(0).merge_pending(pending).unwrap();

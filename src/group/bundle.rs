@@ -89,7 +89,10 @@ mod tests {
             let bundle = Bundle { psk, proposals: vec![b"one", b""], commit: b"commit" };
             let bytes = bundle.encode();
             let parsed = Bundle::parse(&bytes).unwrap();
-            assert_eq!((parsed.psk, parsed.proposals, parsed.commit), (psk, bundle.proposals, &b"commit"[..]));
+            assert_eq!(
+                (parsed.psk, parsed.proposals, parsed.commit),
+                (psk, bundle.proposals, &b"commit"[..])
+            );
             for n in 0..bytes.len() {
                 assert!(Bundle::parse(&bytes[..n]).is_err());
             }

@@ -10,7 +10,10 @@ use super::state::{Changes, GroupState, Impossible};
 use super::{Group, Roster, sha256};
 use crate::secret::Secret;
 use crate::wire::link::MemberId;
-use openmls::prelude::{CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsMessageOut, PreSharedKeyProposal, Proposal, ProtocolVersion};
+use openmls::prelude::{
+    CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsMessageOut, PreSharedKeyProposal, Proposal,
+    ProtocolVersion,
+};
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, psk::Psk};
 use openmls_traits::OpenMlsProvider as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,7 +128,11 @@ impl Group {
 
     /// Gives the sequencer's role to the first other member in join order, skipping members that
     /// are `lost`: they are removed by the same commit.
-    pub fn hand_over(&mut self, lost: &[MemberId], check: &dyn CredentialCheck) -> Result<Pending, CommitError> {
+    pub fn hand_over(
+        &mut self,
+        lost: &[MemberId],
+        check: &dyn CredentialCheck,
+    ) -> Result<Pending, CommitError> {
         let remove = self.seats(lost, Reason::Lost)?;
         self.commit(&Plan { remove, hand_over: true, ..Plan::default() }, check)
     }
@@ -156,7 +163,11 @@ impl Group {
     }
 
     /// Commits the plan and the pool. A proposal that spoils the commit is left out and named.
-    fn commit(&mut self, plan: &Plan<'_>, check: &dyn CredentialCheck) -> Result<Pending, CommitError> {
+    fn commit(
+        &mut self,
+        plan: &Plan<'_>,
+        check: &dyn CredentialCheck,
+    ) -> Result<Pending, CommitError> {
         if self.evicted {
             return Err(CommitError::Evicted);
         }
@@ -192,7 +203,8 @@ impl Group {
             for (hash, why) in poisoned {
                 chosen.retain(|other| *other != hash);
                 if let Some(pooled) = self.pool.remove(&hash) {
-                    dropped.push(PolicyViolation { by: pooled.from, what: Violation::Poisoned(why) });
+                    dropped
+                        .push(PolicyViolation { by: pooled.from, what: Violation::Poisoned(why) });
                 }
             }
         }
@@ -206,21 +218,35 @@ impl Group {
     }
 
     /// Builds, stages and judges one commit. Leaves no trace when it fails.
-    fn try_commit(&mut self, plan: &Plan<'_>, chosen: &[[u8; 32]], check: &dyn CredentialCheck) -> Result<Pending, CommitError> {
+    fn try_commit(
+        &mut self,
+        plan: &Plan<'_>,
+        chosen: &[[u8; 32]],
+        check: &dyn CredentialCheck,
+    ) -> Result<Pending, CommitError> {
         let result = self.stage(plan, chosen);
         self.clear_library_proposals();
         self.provider.storage().forget_psks();
-        let result = result.and_then(|(staged, aad)| self.finish(plan, chosen, staged, &aad, check));
+        let result =
+            result.and_then(|(staged, aad)| self.finish(plan, chosen, staged, &aad, check));
         if result.is_err() {
             self.discard_pending();
         }
         result
     }
 
-    fn stage(&mut self, plan: &Plan<'_>, chosen: &[[u8; 32]]) -> Result<(CommitMessageBundle, Vec<u8>), CommitError> {
+    fn stage(
+        &mut self,
+        plan: &Plan<'_>,
+        chosen: &[[u8; 32]],
+    ) -> Result<(CommitMessageBundle, Vec<u8>), CommitError> {
         let asked = self.asked_removals(chosen);
-        let remove: BTreeMap<u8, Reason> =
-            plan.remove.iter().filter(|(leaf, _)| !asked.contains(leaf)).map(|(leaf, why)| (*leaf, *why)).collect();
+        let remove: BTreeMap<u8, Reason> = plan
+            .remove
+            .iter()
+            .filter(|(leaf, _)| !asked.contains(leaf))
+            .map(|(leaf, why)| (*leaf, *why))
+            .collect();
         let state = self.state_after(plan, &asked, &remove)?;
         for hash in chosen {
             if let Some(pooled) = self.pool.get(hash) {
@@ -241,7 +267,8 @@ impl Group {
             .propose_removals(remove.keys().map(|leaf| LeafNodeIndex::new(u32::from(*leaf))))
             .add_proposals(psk);
         if state != self.state {
-            let extensions = context_extensions(&state).ok_or(CommitError::Mls("extensions".into()))?;
+            let extensions =
+                context_extensions(&state).ok_or(CommitError::Mls("extensions".into()))?;
             builder = builder.propose_group_context_extensions(extensions).map_err(mls)?;
         }
         // No GroupInfo is ever made: it is what an external commit would start from.
@@ -268,7 +295,12 @@ impl Group {
         asked.filter_map(|id| self.state.of(id)).map(|seat| seat.leaf).collect()
     }
 
-    fn state_after(&self, plan: &Plan<'_>, asked: &BTreeSet<u8>, remove: &BTreeMap<u8, Reason>) -> Result<GroupState, CommitError> {
+    fn state_after(
+        &self,
+        plan: &Plan<'_>,
+        asked: &BTreeSet<u8>,
+        remove: &BTreeMap<u8, Reason>,
+    ) -> Result<GroupState, CommitError> {
         let changes = Changes {
             epoch: self.epoch().saturating_add(1),
             removed: asked.iter().chain(remove.keys()).copied().collect(),
@@ -295,9 +327,14 @@ impl Group {
         check: &dyn CredentialCheck,
     ) -> Result<Pending, CommitError> {
         let pending = self.mls.pending_commit().ok_or(CommitError::Mls("nothing staged".into()))?;
-        let verdict = self.view(check).commit(self.me, self.leaf(), aad, pending).map_err(CommitError::Refused)?;
-        let authenticator = pending.epoch_authenticator().and_then(|secret| secret.as_slice().try_into().ok());
-        let authenticator_after = authenticator.ok_or(CommitError::Mls("no authenticator".into()))?;
+        let verdict = self
+            .view(check)
+            .commit(self.me, self.leaf(), aad, pending)
+            .map_err(CommitError::Refused)?;
+        let authenticator =
+            pending.epoch_authenticator().and_then(|secret| secret.as_slice().try_into().ok());
+        let authenticator_after =
+            authenticator.ok_or(CommitError::Mls("no authenticator".into()))?;
 
         let psk = match plan.psk {
             Some(psk) if self.state.order.len() > 1 => {
@@ -312,7 +349,11 @@ impl Group {
             .map(|welcome| MlsMessageOut::from_welcome(welcome, ProtocolVersion::Mls10).to_bytes())
             .transpose()
             .map_err(mls)?;
-        let proposals = chosen.iter().filter_map(|hash| self.pool.get(hash)).map(|pooled| &*pooled.message).collect();
+        let proposals = chosen
+            .iter()
+            .filter_map(|hash| self.pool.get(hash))
+            .map(|pooled| &*pooled.message)
+            .collect();
         let bundle = Bundle { psk: psk.as_deref(), proposals, commit: &commit }.encode();
         if bundle.len() > super::MAX_BUNDLE {
             return Err(CommitError::TooLong);
@@ -327,7 +368,12 @@ impl Group {
             added: verdict.added,
             removed: verdict.removed.clone(),
             handed_over: verdict.handed_over,
-            roster_after: Roster::of(self.id, self.epoch().saturating_add(1), &verdict.state, &verdict.people),
+            roster_after: Roster::of(
+                self.id,
+                self.epoch().saturating_add(1),
+                &verdict.state,
+                &verdict.people,
+            ),
             authenticator_after,
             dropped: Vec::new(),
             commit_hash,

@@ -5,11 +5,14 @@
 use super::policy::{CredentialCheck, Person, invite_id};
 use super::provider::{self, LeafSigner, NoRandomness, Provider, SUITE};
 use super::state::GroupState;
-use super::{CreateError, Group, InvitePsk, LocalMember, MAX_PROPOSAL, MAX_WELCOME, Malformed, own};
+use super::{
+    CreateError, Group, InvitePsk, LocalMember, MAX_PROPOSAL, MAX_WELCOME, Malformed, own,
+};
 use crate::wire::link::MemberId;
 use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
 use openmls::prelude::{
-    JoinBuilder, KeyPackage, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProcessedWelcome, ProtocolVersion, StagedWelcome,
+    JoinBuilder, KeyPackage, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProcessedWelcome,
+    ProtocolVersion, StagedWelcome,
 };
 use openmls::schedule::PreSharedKeyId;
 use openmls_traits::OpenMlsProvider as _;
@@ -85,7 +88,12 @@ pub fn key_package(
     let bundle = KeyPackage::builder()
         .key_package_lifetime(provider::lifetime())
         .leaf_node_capabilities(provider::capabilities())
-        .build(SUITE, &provider, &signer, provider::credential_with_key(&person.credential, person.leaf_key))
+        .build(
+            SUITE,
+            &provider,
+            &signer,
+            provider::credential_with_key(&person.credential, person.leaf_key),
+        )
         .map_err(|e| CreateError::Mls(e.to_string()))?;
     let message = MlsMessageOut::from(bundle.into_key_package());
     let bytes = message.tls_serialize_detached().map_err(|e| CreateError::Mls(e.to_string()))?;
@@ -93,7 +101,10 @@ pub fn key_package(
 }
 
 /// Checks a key package's signatures; whose it is, policy judges.
-pub(super) fn parse_key_package(provider: &Provider, bytes: &[u8]) -> Result<KeyPackage, KeyPackageError> {
+pub(super) fn parse_key_package(
+    provider: &Provider,
+    bytes: &[u8],
+) -> Result<KeyPackage, KeyPackageError> {
     if bytes.len() > MAX_PROPOSAL {
         return Err(Malformed.into());
     }
@@ -108,7 +119,12 @@ pub(super) fn parse_key_package(provider: &Provider, bytes: &[u8]) -> Result<Key
 
 impl PendingJoin {
     /// Joins by Welcome.
-    pub fn join(self, welcome: &[u8], expect: &Expect<'_>, check: &dyn CredentialCheck) -> Result<Group, JoinError> {
+    pub fn join(
+        self,
+        welcome: &[u8],
+        expect: &Expect<'_>,
+        check: &dyn CredentialCheck,
+    ) -> Result<Group, JoinError> {
         let staged = self.stage(welcome, expect)?;
         let context = staged.group_context();
         if context.group_id().as_slice() != self.group_id {
@@ -166,8 +182,9 @@ impl PendingJoin {
                 .store(&self.provider, psk.secret.expose())
                 .map_err(|e| mls(&e))?;
         }
-        let processed = ProcessedWelcome::new_from_welcome(&self.provider, &provider::join_config(), welcome)
-            .map_err(|e| mls(&e))?;
+        let processed =
+            ProcessedWelcome::new_from_welcome(&self.provider, &provider::join_config(), welcome)
+                .map_err(|e| mls(&e))?;
         // A Welcome made without the PSK would open without it, too.
         let wanted: Vec<_> = expect.psk.iter().map(|psk| Some(psk.invite)).collect();
         let found: Vec<_> = processed.psks().iter().map(invite_id).collect();
@@ -200,7 +217,11 @@ impl PendingJoin {
 
 /// Everybody in the tree: one seat each, a valid credential that names the leaf's key, no identity
 /// twice.
-fn people(staged: &StagedWelcome, state: &GroupState, check: &dyn CredentialCheck) -> Result<BTreeMap<u8, Person>, JoinError> {
+fn people(
+    staged: &StagedWelcome,
+    state: &GroupState,
+    check: &dyn CredentialCheck,
+) -> Result<BTreeMap<u8, Person>, JoinError> {
     let mut people = BTreeMap::new();
     let mut identities = BTreeSet::new();
     for member in staged.members() {

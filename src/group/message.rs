@@ -62,9 +62,17 @@ impl Group {
         let Some((&PSK, body)) = plain.split_first() else {
             return Err(ReceiveError::Kind.into());
         };
-        let (invite, secret) = body.split_first_chunk::<8>().ok_or(ReceiveError::Malformed(Malformed))?;
-        let secret: &[u8; 32] = secret.try_into().map_err(|_| ReceiveError::Malformed(Malformed))?;
-        Ok((by, PskOffer { invite: *invite, secret: Secret::build(|bytes| bytes.copy_from_slice(secret)) }))
+        let (invite, secret) =
+            body.split_first_chunk::<8>().ok_or(ReceiveError::Malformed(Malformed))?;
+        let secret: &[u8; 32] =
+            secret.try_into().map_err(|_| ReceiveError::Malformed(Malformed))?;
+        Ok((
+            by,
+            PskOffer {
+                invite: *invite,
+                secret: Secret::build(|bytes| bytes.copy_from_slice(secret)),
+            },
+        ))
     }
 
     fn seal(&mut self, kind: u8, body: &[u8]) -> Result<Vec<u8>, MessageError> {
@@ -94,7 +102,9 @@ impl Group {
         let processed = processed.map_err(|e| ReceiveError::Mls(e.to_string()))?;
         let by = self.sender(processed.sender()).ok_or(ReceiveError::NotAMember)?;
         match processed.into_content() {
-            ProcessedMessageContent::ApplicationMessage(message) => Ok((by, Zeroizing::new(message.into_bytes()))),
+            ProcessedMessageContent::ApplicationMessage(message) => {
+                Ok((by, Zeroizing::new(message.into_bytes())))
+            }
             _ => Err(ReceiveError::Kind),
         }
     }

@@ -44,18 +44,18 @@ mod receive;
 mod roster;
 mod state;
 mod storage;
-#[cfg(test)]
-mod tests;
 
 pub use bytes::Malformed;
 pub use commit::{CommitError, InvitePsk, Pending};
 pub use export::{Ack, AckError, Agreement, BasesError};
 pub use join::{Expect, JoinError, KeyPackageError, PendingJoin, key_package};
 pub use message::MessageError;
+pub use policy::{
+    Ask, CheckedCredential, CredentialCheck, CredentialRefused, PolicyViolation, Reason, Violation,
+};
 pub use propose::ProposeError;
-pub use policy::{Ask, CheckedCredential, CredentialCheck, CredentialRefused, PolicyViolation, Reason, Violation};
 pub use provider::NoRandomness;
-pub use receive::{MergeError, Received, ReceiveError, Staged};
+pub use receive::{MergeError, ReceiveError, Received, Staged};
 pub use roster::{Roster, RosterRow};
 pub use state::{GroupState, Impossible, MAX_LEAF, MAX_MEMBERS, Seat};
 pub use storage::StorageError;
@@ -137,7 +137,8 @@ impl Group {
         let (signer, person) = own(local, check)?;
         let provider = Provider::new()?;
         let state = GroupState::founded_by(person.identity);
-        let extensions = provider::context_extensions(&state).ok_or(CreateError::Mls("extensions".into()))?;
+        let extensions =
+            provider::context_extensions(&state).ok_or(CreateError::Mls("extensions".into()))?;
         let mls = MlsGroup::new_with_group_id(
             &provider,
             &signer,
@@ -226,7 +227,10 @@ impl Group {
 }
 
 /// Checks that seed, key and credential of ours belong together.
-fn own(local: LocalMember, check: &dyn CredentialCheck) -> Result<(LeafSigner, Person), CreateError> {
+fn own(
+    local: LocalMember,
+    check: &dyn CredentialCheck,
+) -> Result<(LeafSigner, Person), CreateError> {
     let signer = LeafSigner::new(local.leaf_seed);
     let person = Person::checked(&local.credential, check)?;
     if signer.public() != local.leaf_key || person.leaf_key != local.leaf_key {

@@ -142,7 +142,10 @@ pub(super) struct Person {
 }
 
 impl Person {
-    pub(super) fn checked(credential: &[u8], check: &dyn CredentialCheck) -> Result<Self, CredentialRefused> {
+    pub(super) fn checked(
+        credential: &[u8],
+        check: &dyn CredentialCheck,
+    ) -> Result<Self, CredentialRefused> {
         let CheckedCredential { identity, leaf_key } = check.check(credential)?;
         Ok(Self { credential: credential.to_vec(), identity, leaf_key })
     }
@@ -185,7 +188,12 @@ impl View<'_> {
     }
 
     /// Judges a proposal that came as a message of its own.
-    pub(super) fn proposal(&self, by: MemberId, leaf: u8, proposal: &Proposal) -> Result<Ask, Violation> {
+    pub(super) fn proposal(
+        &self,
+        by: MemberId,
+        leaf: u8,
+        proposal: &Proposal,
+    ) -> Result<Ask, Violation> {
         match proposal {
             Proposal::Remove(remove) => {
                 let target = u8::try_from(remove.removed().u32()).ok();
@@ -219,7 +227,13 @@ impl View<'_> {
     }
 
     /// Judges a commit and tells what it makes of the group.
-    pub(super) fn commit(&self, by: MemberId, leaf: u8, aad: &[u8], staged: &StagedCommit) -> Result<Verdict, Violation> {
+    pub(super) fn commit(
+        &self,
+        by: MemberId,
+        leaf: u8,
+        aad: &[u8],
+        staged: &StagedCommit,
+    ) -> Result<Verdict, Violation> {
         if by != self.state.sequencer {
             return Err(Violation::NotSequencer);
         }
@@ -280,20 +294,32 @@ impl View<'_> {
     }
 
     /// Sorts a commit's proposals; refuses kinds, senders and doubles that don't belong.
-    fn content<'a>(&self, committer: u8, staged: &'a StagedCommit) -> Result<Content<'a>, Violation> {
+    fn content<'a>(
+        &self,
+        committer: u8,
+        staged: &'a StagedCommit,
+    ) -> Result<Content<'a>, Violation> {
         let mut content = Content::default();
         for queued in staged.queued_proposals() {
             let (by, leaf) = self.member(queued.sender()).ok_or(Violation::NotAMember)?;
             match queued.proposal_or_ref_type() {
                 ProposalOrRefType::Reference => self.referred(by, leaf, queued, &mut content)?,
-                ProposalOrRefType::Proposal if leaf == committer => content.inline(queued.proposal())?,
+                ProposalOrRefType::Proposal if leaf == committer => {
+                    content.inline(queued.proposal())?
+                }
                 ProposalOrRefType::Proposal => return Err(Violation::Kind),
             }
         }
         Ok(content)
     }
 
-    fn referred(&self, by: MemberId, leaf: u8, queued: &QueuedProposal, content: &mut Content<'_>) -> Result<(), Violation> {
+    fn referred(
+        &self,
+        by: MemberId,
+        leaf: u8,
+        queued: &QueuedProposal,
+        content: &mut Content<'_>,
+    ) -> Result<(), Violation> {
         let fresh = match self.proposal(by, leaf, queued.proposal())? {
             Ask::Leave => content.asked.insert(leaf, Reason::Left).is_none(),
             Ask::Remove(target) => {
@@ -307,7 +333,12 @@ impl View<'_> {
 
     /// All removals with their reasons: asked for by proposal, or made by the committer and
     /// explained in the commit's note.
-    fn removals(&self, committer: u8, content: &Content<'_>, aad: &[u8]) -> Result<BTreeMap<u8, Reason>, Violation> {
+    fn removals(
+        &self,
+        committer: u8,
+        content: &Content<'_>,
+        aad: &[u8],
+    ) -> Result<BTreeMap<u8, Reason>, Violation> {
         let note = Note::parse(aad).map_err(|Malformed| Violation::Note)?;
         if !note.0.keys().eq(content.removes.iter()) {
             return Err(Violation::Note);
@@ -316,7 +347,9 @@ impl View<'_> {
         for (leaf, why) in note.0 {
             match why {
                 Reason::Left => return Err(Violation::Note),
-                Reason::Decision if !self.is_host(committer) => return Err(Violation::MayNotRemove),
+                Reason::Decision if !self.is_host(committer) => {
+                    return Err(Violation::MayNotRemove);
+                }
                 Reason::Decision | Reason::Lost => {}
             }
             if removed.insert(leaf, why).is_some() {
@@ -327,7 +360,12 @@ impl View<'_> {
     }
 
     /// The person a commit adds.
-    fn joiner(&self, committer: u8, removed: &BTreeMap<u8, Reason>, add: &KeyPackage) -> Result<Person, Violation> {
+    fn joiner(
+        &self,
+        committer: u8,
+        removed: &BTreeMap<u8, Reason>,
+        add: &KeyPackage,
+    ) -> Result<Person, Violation> {
         if !self.people.get(&committer).is_some_and(|person| self.state.may_add(&person.identity)) {
             return Err(Violation::MayNotAdd);
         }
@@ -455,7 +493,14 @@ mod tests {
         let bytes = note.encode();
         assert_eq!(Note::parse(&bytes), Ok(note));
         assert_eq!(Note::parse(&[]), Ok(Note::default()));
-        for bad in [&bytes[..4], &[1, 0], &[1, 2, 5, 2, 3, 1], &[1, 2, 3, 1, 3, 1], &[1, 1, 3, 0], &[2, 1, 3, 1]] {
+        for bad in [
+            &bytes[..4],
+            &[1, 0],
+            &[1, 2, 5, 2, 3, 1],
+            &[1, 2, 3, 1, 3, 1],
+            &[1, 1, 3, 0],
+            &[2, 1, 3, 1],
+        ] {
             assert_eq!(Note::parse(bad), Err(Malformed));
         }
     }

@@ -132,8 +132,10 @@ impl Group {
         }
         let seat = self.state.of(who).ok_or(ProposeError::UnknownMember(who))?;
         let leaf = LeafNodeIndex::new(u32::from(seat.leaf));
-        let message =
-            self.mls.propose_remove_member(&self.provider, &self.signer, leaf).map(|(message, _)| message);
+        let message = self
+            .mls
+            .propose_remove_member(&self.provider, &self.signer, leaf)
+            .map(|(message, _)| message);
         self.proposed(Ask::Remove(who), message)
     }
 
@@ -149,7 +151,11 @@ impl Group {
 
     /// Moves what the library just stored into the pool. Our own messages can't be decrypted by
     /// us, so this is the only way to find them again in a bundle.
-    fn proposed<E: std::error::Error>(&mut self, ask: Ask, message: Result<MlsMessageOut, E>) -> Result<Vec<u8>, ProposeError> {
+    fn proposed<E: std::error::Error>(
+        &mut self,
+        ask: Ask,
+        message: Result<MlsMessageOut, E>,
+    ) -> Result<Vec<u8>, ProposeError> {
         let refused = |e: String| ProposeError::Mls(e);
         let message = message.map_err(|e| refused(e.to_string()))?;
         let bytes = message.to_bytes().map_err(|e| refused(e.to_string()))?;

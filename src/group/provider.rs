@@ -6,9 +6,10 @@ use super::storage::Vault;
 use crate::secret::Secret;
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
-    BasicCredential, Capabilities, CredentialType, CredentialWithKey, Extension, ExtensionType, Extensions,
-    GroupContext, LeafNode, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY,
-    ProtocolVersion, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
+    BasicCredential, Capabilities, CredentialType, CredentialWithKey, Extension, ExtensionType,
+    Extensions, GroupContext, LeafNode, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProtocolVersion, RequiredCapabilitiesExtension,
+    SenderRatchetConfiguration, UnknownExtension,
 };
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::OpenMlsProvider;
@@ -122,7 +123,11 @@ pub(super) fn lifetime() -> Lifetime {
 }
 
 fn required() -> RequiredCapabilitiesExtension {
-    RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(state::EXTENSION)], &[], &[CredentialType::Basic])
+    RequiredCapabilitiesExtension::new(
+        &[ExtensionType::Unknown(state::EXTENSION)],
+        &[],
+        &[CredentialType::Basic],
+    )
 }
 
 /// The group context's extensions for a state: required capabilities and 0xF0F1, nothing else.
@@ -141,7 +146,9 @@ pub(super) fn context_state(extensions: &Extensions<GroupContext>) -> Option<Gro
     let mut requires = false;
     for extension in extensions.iter() {
         match extension {
-            Extension::RequiredCapabilities(found) if !requires && *found == required() => requires = true,
+            Extension::RequiredCapabilities(found) if !requires && *found == required() => {
+                requires = true
+            }
             Extension::Unknown(state::EXTENSION, UnknownExtension(bytes)) if state.is_none() => {
                 state = Some(GroupState::parse(bytes).ok()?);
             }

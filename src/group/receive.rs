@@ -13,7 +13,8 @@ use super::{Group, MAX_PROPOSAL, Roster, provider, sha256};
 use crate::wire::link::MemberId;
 use openmls::prelude::tls_codec::DeserializeBytes as _;
 use openmls::prelude::{
-    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, StagedCommit,
+    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessage, ProcessedMessageContent,
+    ProtocolMessage, StagedCommit,
 };
 use openmls::schedule::PreSharedKeyId;
 use openmls_traits::OpenMlsProvider as _;
@@ -115,7 +116,11 @@ pub enum MergeError {
 
 impl Group {
     /// Takes in a bundle or a proposal, as it came from a peer.
-    pub fn receive(&mut self, bytes: &[u8], check: &dyn CredentialCheck) -> Result<Received, ReceiveError> {
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        check: &dyn CredentialCheck,
+    ) -> Result<Received, ReceiveError> {
         if self.evicted {
             return Err(ReceiveError::Evicted);
         }
@@ -151,9 +156,13 @@ impl Group {
         let mut members = 0;
         let all_seated = self.mls.members().all(|member| {
             members += 1;
-            u8::try_from(member.index.u32()).ok().and_then(|leaf| self.people.get(&leaf)).is_some_and(|person| {
-                person.leaf_key == *member.signature_key && person.credential == member.credential.serialized_content()
-            })
+            u8::try_from(member.index.u32())
+                .ok()
+                .and_then(|leaf| self.people.get(&leaf))
+                .is_some_and(|person| {
+                    person.leaf_key == *member.signature_key
+                        && person.credential == member.credential.serialized_content()
+                })
         });
         let state = provider::context_state(self.mls.extensions());
         if all_seated && members == self.people.len() && state.as_ref() == Some(&self.state) {
@@ -164,25 +173,36 @@ impl Group {
         Err(MergeError::Inconsistent)
     }
 
-    fn receive_bundle(&mut self, bytes: &[u8], hash: [u8; 32], check: &dyn CredentialCheck) -> Result<Received, ReceiveError> {
+    fn receive_bundle(
+        &mut self,
+        bytes: &[u8],
+        hash: [u8; 32],
+        check: &dyn CredentialCheck,
+    ) -> Result<Received, ReceiveError> {
         let bundle = Bundle::parse(bytes)?;
         let commit = self.private(bundle.commit, ContentType::Commit)?;
         let psk = bundle.psk.map(|message| self.admit_psk(message)).transpose()?;
         let mut proposals = Vec::new();
         for message in bundle.proposals {
             let known = sha256(message);
-            let known = if self.pool.get(&known).is_some() { known } else { self.admit_proposal(message, check)? };
+            let known = if self.pool.get(&known).is_some() {
+                known
+            } else {
+                self.admit_proposal(message, check)?
+            };
             proposals.push(known);
         }
         let processed = self.process_commit(commit, psk, &proposals);
         self.clear_library_proposals();
         self.provider.storage().forget_psks();
         let processed = processed?;
-        let (by, leaf) = self.view(check).member(processed.sender()).ok_or(ReceiveError::NotAMember)?;
+        let (by, leaf) =
+            self.view(check).member(processed.sender()).ok_or(ReceiveError::NotAMember)?;
         let aad = processed.aad().to_vec();
         let staged = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(staged) => staged,
-            ProcessedMessageContent::OwnPendingCommit | ProcessedMessageContent::OwnPrivateMessage => {
+            ProcessedMessageContent::OwnPendingCommit
+            | ProcessedMessageContent::OwnPrivateMessage => {
                 return Ok(Received::Duplicate);
             }
             // Covers proposals of a kind we don't allow, in a form that can't even be staged.
@@ -196,7 +216,13 @@ impl Group {
         Ok(Received::Commit(Box::new(self.staged(by, sha256(bundle.commit), verdict, staged))))
     }
 
-    fn staged(&self, by: MemberId, commit_hash: [u8; 32], verdict: Verdict, staged: Box<StagedCommit>) -> Staged {
+    fn staged(
+        &self,
+        by: MemberId,
+        commit_hash: [u8; 32],
+        verdict: Verdict,
+        staged: Box<StagedCommit>,
+    ) -> Staged {
         let authenticator = staged.epoch_authenticator();
         Staged {
             by,
@@ -204,7 +230,12 @@ impl Group {
             removed: verdict.removed.clone(),
             updated: verdict.updated.clone(),
             handed_over: verdict.handed_over,
-            roster_after: Roster::of(self.id, self.epoch().saturating_add(1), &verdict.state, &verdict.people),
+            roster_after: Roster::of(
+                self.id,
+                self.epoch().saturating_add(1),
+                &verdict.state,
+                &verdict.people,
+            ),
             authenticator_after: authenticator.and_then(|secret| secret.as_slice().try_into().ok()),
             evicts_me: verdict.state.of(self.me).is_none(),
             group: self.id,
@@ -216,7 +247,12 @@ impl Group {
     }
 
     /// Hands the commit to MLS together with what it needs; the caller clears that away again.
-    fn process_commit(&mut self, commit: ProtocolMessage, psk: Option<[u8; 32]>, proposals: &[[u8; 32]]) -> Result<ProcessedMessage, ReceiveError> {
+    fn process_commit(
+        &mut self,
+        commit: ProtocolMessage,
+        psk: Option<[u8; 32]>,
+        proposals: &[[u8; 32]],
+    ) -> Result<ProcessedMessage, ReceiveError> {
         if let Some(offer) = psk.and_then(|hash| self.psks.get(&hash)) {
             // The nonce is the commit's business; the key is stored under the invite's id.
             PreSharedKeyId::external(offer.invite.to_vec(), Vec::new())
@@ -233,13 +269,18 @@ impl Group {
     }
 
     /// Decrypts and judges one proposal and puts it into the pool.
-    fn admit_proposal(&mut self, bytes: &[u8], check: &dyn CredentialCheck) -> Result<[u8; 32], ReceiveError> {
+    fn admit_proposal(
+        &mut self,
+        bytes: &[u8],
+        check: &dyn CredentialCheck,
+    ) -> Result<[u8; 32], ReceiveError> {
         if bytes.len() > MAX_PROPOSAL {
             return Err(Malformed.into());
         }
         let message = self.private(bytes, ContentType::Proposal)?;
         let processed = self.mls.process_message(&self.provider, message).map_err(mls)?;
-        let (by, leaf) = self.view(check).member(processed.sender()).ok_or(ReceiveError::NotAMember)?;
+        let (by, leaf) =
+            self.view(check).member(processed.sender()).ok_or(ReceiveError::NotAMember)?;
         if !processed.aad().is_empty() {
             return Err(PolicyViolation { by, what: Violation::Note }.into());
         }
@@ -271,7 +312,11 @@ impl Group {
     }
 
     /// Parses an MLS message of ours and this epoch, encrypted, of the expected kind.
-    pub(super) fn private(&self, bytes: &[u8], kind: ContentType) -> Result<ProtocolMessage, ReceiveError> {
+    pub(super) fn private(
+        &self,
+        bytes: &[u8],
+        kind: ContentType,
+    ) -> Result<ProtocolMessage, ReceiveError> {
         let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| Malformed)?;
         let MlsMessageBodyIn::PrivateMessage(message) = message.extract() else {
             return Err(ReceiveError::NotPrivate);

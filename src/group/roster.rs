@@ -46,7 +46,12 @@ pub struct RosterRow {
 }
 
 impl Roster {
-    pub(super) fn of(group_id: [u8; 16], epoch: u64, state: &GroupState, people: &BTreeMap<u8, Person>) -> Self {
+    pub(super) fn of(
+        group_id: [u8; 16],
+        epoch: u64,
+        state: &GroupState,
+        people: &BTreeMap<u8, Person>,
+    ) -> Self {
         let members = state
             .order
             .iter()

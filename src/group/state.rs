@@ -125,12 +125,18 @@ impl GroupState {
         Ok(next)
     }
 
-    fn seat(&mut self, by: MemberId, invite: Option<[u8; 8]>, epoch: u64) -> Result<(), Impossible> {
+    fn seat(
+        &mut self,
+        by: MemberId,
+        invite: Option<[u8; 8]>,
+        epoch: u64,
+    ) -> Result<(), Impossible> {
         if self.order.len() >= MAX_MEMBERS {
             return Err(Impossible::Full);
         }
         // RFC 9420 §7.7: the leftmost free leaf, counted after the commit's removals.
-        let leaf = (0..=MAX_LEAF).find(|leaf| self.at_leaf(*leaf).is_none()).ok_or(Impossible::Full)?;
+        let leaf =
+            (0..=MAX_LEAF).find(|leaf| self.at_leaf(*leaf).is_none()).ok_or(Impossible::Full)?;
         let id = MemberId(self.next_serial);
         self.next_serial = self.next_serial.checked_add(1).ok_or(Impossible::UsedUp)?;
         self.order.push(Seat { id, leaf, since_epoch: epoch, added_by: Some(by) });

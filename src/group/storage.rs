@@ -41,8 +41,7 @@ impl Vault {
     /// Drops what only mattered until the commit just merged: pre-shared keys and the keys of
     /// update proposals (a committed one has moved to the epoch's keys by now).
     pub(super) fn forget_between_epochs(&self) {
-        self.values()
-            .retain(|(table, _), _| !matches!(table, Table::Psk | Table::UpdateKey));
+        self.values().retain(|(table, _), _| !matches!(table, Table::Psk | Table::UpdateKey));
     }
 
     /// Drops the pre-shared keys.
@@ -60,7 +59,12 @@ impl Vault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, table: Table, key: &impl Serialize, value: &impl Serialize) -> Result<(), StorageError> {
+    fn put(
+        &self,
+        table: Table,
+        key: &impl Serialize,
+        value: &impl Serialize,
+    ) -> Result<(), StorageError> {
         let key = serde_json::to_vec(key)?;
         // Measured first: a growing vector would leave unwiped copies behind.
         let mut size = Counter(0);
@@ -71,7 +75,11 @@ impl Vault {
         Ok(())
     }
 
-    fn find<V: DeserializeOwned>(&self, table: Table, key: &impl Serialize) -> Result<Option<V>, StorageError> {
+    fn find<V: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &impl Serialize,
+    ) -> Result<Option<V>, StorageError> {
         let key = serde_json::to_vec(key)?;
         match self.values().get(&(table, key)) {
             Some(bytes) => Ok(Some(serde_json::from_slice(bytes)?)),
