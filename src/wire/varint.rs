@@ -216,6 +216,11 @@ impl Writer {
         self
     }
 
+    /// What is written so far.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The finished encoding.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
