@@ -1,1 +1,166 @@
 //! H.264 (ITU-T H.264) as `step()` functions.
+
+use super::ffi::RawEncoder;
+use super::quantiser::Quantiser;
+use super::{CodecError, EncodedPicture, MAX_SIZE, VideoDecoder, VideoEncoder, sps};
+use crate::media::frame::{RawFrame, Size};
+use crate::time::MediaTime;
+use bytes::Bytes;
+use openh264::OpenH264API;
+use openh264::decoder::{Decoder, DecoderConfig, Flush};
+use openh264::formats::YUVSource as _;
+use std::time::Duration;
+
+/// An H.264 encoder for one picture size: high profile, one slice, endless group of pictures,
+/// keyframes on request.
+pub struct H264Encoder {
+    raw: RawEncoder,
+    size: Size,
+    quantiser: Quantiser,
+    last: Option<MediaTime>,
+    fixed: Option<u8>,
+}
+
+impl H264Encoder {
+    /// An encoder for pictures of `size` (16x16 … [`MAX_SIZE`]) at `decifps` tenths of a frame per
+    /// second and at most `bits_per_second`.
+    pub fn new(size: Size, decifps: u16, bits_per_second: u32) -> Result<Self, CodecError> {
+        if size.width < 16
+            || size.height < 16
+            || size.width > MAX_SIZE.width
+            || size.height > MAX_SIZE.height
+        {
+            return Err(CodecError::BadSize(size));
+        }
+        let quantiser = Quantiser::new(size, bits_per_second, decifps);
+        let raw = RawEncoder::new(size, f32::from(decifps) / 10.0, 30).map_err(library)?;
+        Ok(Self { raw, size, quantiser, last: None, fixed: None })
+    }
+
+    /// The picture size this encoder was made for.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Codes every picture with this quantiser whatever the rate; for measuring. `None` returns to
+    /// rate control.
+    pub fn fix_quantiser(&mut self, qp: Option<u8>) {
+        self.fixed = qp;
+    }
+}
+
+impl VideoEncoder for H264Encoder {
+    fn step(&mut self, frame: &RawFrame, key: bool) -> Result<Option<EncodedPicture>, CodecError> {
+        let planes = (frame.y.len(), frame.u.len(), frame.v.len());
+        let chroma = self.size.chroma();
+        if frame.size != self.size || planes != (self.size.luma(), chroma, chroma) {
+            return Err(CodecError::WrongSize { expected: self.size, got: frame.size });
+        }
+        let key = key || self.last.is_none();
+        let since = self.last.map_or(Duration::ZERO, |last| frame.at.saturating_since(last));
+        let room = self.quantiser.elapsed(since);
+        self.last = Some(frame.at);
+        if !room && !key {
+            return Ok(None);
+        }
+        let qp = self.fixed.unwrap_or_else(|| self.quantiser.choose(key));
+        self.raw.set_qp(qp).map_err(library)?;
+        if key {
+            self.raw.force_keyframe().map_err(library)?;
+        }
+        let millis = i64::try_from(frame.at.0 / 1000).unwrap_or(i64::MAX);
+        let (bytes, keyframe) = self.raw.encode(frame, millis).map_err(library)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.quantiser.coded(bytes.len(), qp, keyframe);
+        Ok(Some(EncodedPicture { bytes: Bytes::from(bytes), keyframe }))
+    }
+
+    fn set_rate(&mut self, bits_per_second: u32, decifps: u16) {
+        self.quantiser.set_rate(bits_per_second, decifps);
+    }
+}
+
+fn library(code: i32) -> CodecError {
+    CodecError::Library(format!("encoder returned {code}"))
+}
+
+/// An H.264 decoder. Whatever bytes come in, the answer is a picture or an error; after an error
+/// it waits for a keyframe.
+pub struct H264Decoder {
+    inner: Option<Decoder>,
+    /// Size of the current keyframe's parameter set; `None`: a keyframe is needed.
+    size: Option<Size>,
+}
+
+impl H264Decoder {
+    /// A decoder that waits for its first keyframe.
+    pub fn new() -> Result<Self, CodecError> {
+        Ok(Self { inner: Some(open_decoder()?), size: None })
+    }
+
+    /// Forgets all pictures: the next one must be a keyframe.
+    pub fn reset(&mut self) {
+        self.size = None;
+    }
+}
+
+fn open_decoder() -> Result<Decoder, CodecError> {
+    let config = DecoderConfig::new().flush_after_decode(Flush::Flush);
+    Decoder::with_api_config(OpenH264API::from_source(), config)
+        .map_err(|e| CodecError::Library(e.to_string()))
+}
+
+impl VideoDecoder for H264Decoder {
+    fn step(&mut self, bytes: &[u8], at: MediaTime) -> Result<Option<RawFrame>, CodecError> {
+        let contents = sps::inspect(bytes)?;
+        if contents.idr {
+            let whole = contents.pps.then_some(contents.size).flatten();
+            self.size = Some(whole.ok_or(CodecError::Garbage("keyframe without parameter sets"))?);
+        } else if contents.size.is_some() || contents.pps {
+            return Err(CodecError::Garbage("parameter sets without a keyframe"));
+        }
+        let size = self.size.ok_or(CodecError::NeedsKeyframe)?;
+        let decoder = match &mut self.inner {
+            Some(decoder) => decoder,
+            none => none.insert(open_decoder()?),
+        };
+        let outcome = match decoder.decode(bytes) {
+            Ok(Some(picture)) if picture.dimensions() == dimensions(size) => {
+                let (strides, half) = (picture.strides(), (size.width / 2, size.height / 2));
+                Ok(Some(RawFrame {
+                    size,
+                    at,
+                    y: tight(picture.y(), strides.0, size.width, size.height),
+                    u: tight(picture.u(), strides.1, half.0, half.1),
+                    v: tight(picture.v(), strides.2, half.0, half.1),
+                }))
+            }
+            Ok(Some(_)) => Err(CodecError::Garbage("picture size differs from its announcement")),
+            Ok(None) => Ok(None),
+            Err(_) => Err(CodecError::Garbage("the decoder refused it")),
+        };
+        if outcome.is_err() {
+            // A decoder that has seen garbage is in no defined state: take a new one.
+            self.size = None;
+            self.inner = None;
+        }
+        outcome
+    }
+}
+
+fn dimensions(size: Size) -> (usize, usize) {
+    (size.width.into(), size.height.into())
+}
+
+/// Copies a plane without the padding of its rows.
+fn tight(plane: &[u8], stride: usize, width: u16, height: u16) -> Vec<u8> {
+    let (width, height) = (usize::from(width), usize::from(height));
+    let mut out = Vec::with_capacity(width * height);
+    for row in plane.chunks(stride.max(1)).take(height) {
+        out.extend_from_slice(row.get(..width).unwrap_or(row));
+    }
+    out.resize(width * height, 128);
+    out
+}
