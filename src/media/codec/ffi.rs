@@ -94,9 +94,6 @@ impl RawEncoder {
         layer.uiColorPrimaries = CP_SMPTE170M as u8;
         layer.uiTransferCharacteristics = TRC_SMPTE170M as u8;
         layer.uiColorMatrix = CM_SMPTE170M as u8;
-        if let Some(change) = experiment() {
-            change(p);
-        }
     }
 
     /// The quantiser (0–51) for the pictures to come. Does not cost a keyframe.
@@ -228,10 +225,4 @@ extern "C" fn trace(context: *mut c_void, _level: c_int, message: *const c_char)
             *context.cast::<bool>() = true;
         }
     }
-}
-
-#[doc(hidden)]
-pub static EXPERIMENT: std::sync::RwLock<Option<fn(&mut SEncParamExt)>> = std::sync::RwLock::new(None);
-fn experiment() -> Option<fn(&mut SEncParamExt)> {
-    *EXPERIMENT.read().ok()?
 }

