@@ -50,7 +50,8 @@ pub fn grain(frame: &RawFrame, sigma: f64, seed: u64) -> RawFrame {
 }
 
 fn hash(x: i64, y: i64) -> f64 {
-    let mut v = (x as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (y as u64).wrapping_mul(0xC2B2_AE3D);
+    let mut v =
+        (x as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (y as u64).wrapping_mul(0xC2B2_AE3D);
     v ^= v >> 29;
     v = v.wrapping_mul(0xBF58_476D_1CE4_E5B9);
     ((v >> 40) & 0xffff) as f64 / 65535.0
@@ -62,7 +63,8 @@ fn texture(x: f64, y: f64) -> f64 {
     let (fx, fy) = (x - ix, y - iy);
     let (sx, sy) = (fx * fx * (3.0 - 2.0 * fx), fy * fy * (3.0 - 2.0 * fy));
     let at = |dx: i64, dy: i64| hash(ix as i64 + dx, iy as i64 + dy);
-    let (top, bottom) = (at(0, 0) * (1.0 - sx) + at(1, 0) * sx, at(0, 1) * (1.0 - sx) + at(1, 1) * sx);
+    let (top, bottom) =
+        (at(0, 0) * (1.0 - sx) + at(1, 0) * sx, at(0, 1) * (1.0 - sx) + at(1, 1) * sx);
     top * (1.0 - sy) + bottom * sy
 }
 
@@ -91,12 +93,22 @@ fn shade(x: f64, y: f64, t: f64) -> (f64, f64, f64) {
     }
     let (sx, sy) = (x - 0.6 * sway, y - 0.95);
     if (sx / 0.42).powi(2) + (sy / 0.25).powi(2) < 1.0 {
-        return (0.32 + 0.1 * ((sx + 0.3 * sy) * 60.0).sin() + 0.05 * texture(sx * 30.0, sy * 30.0), 18.0, -8.0);
+        return (
+            0.32 + 0.1 * ((sx + 0.3 * sy) * 60.0).sin() + 0.05 * texture(sx * 30.0, sy * 30.0),
+            18.0,
+            -8.0,
+        );
     }
     // The shelf: boards and book spines.
     let board = (y * 4.0).fract() < 0.06;
     let book = hash((x * 14.0).floor() as i64, (y * 4.0).floor() as i64);
     let edge = (x * 14.0).fract() < 0.08;
-    let luma = if board { 0.55 } else if edge { 0.15 } else { 0.25 + 0.4 * book };
+    let luma = if board {
+        0.55
+    } else if edge {
+        0.15
+    } else {
+        0.25 + 0.4 * book
+    };
     (luma + 0.05 * texture(x * 25.0, y * 25.0), 20.0 * (book - 0.5), -20.0 * (book - 0.5))
 }

@@ -192,7 +192,9 @@ mod tests {
 
     #[test]
     fn any_even_size_survives_the_round_trip() {
-        for (width, height) in [(16, 16), (48, 32), (80, 48), (112, 64), (78, 44), (162, 90), (640, 384)] {
+        for (width, height) in
+            [(16, 16), (48, 32), (80, 48), (112, 64), (78, 44), (162, 90), (640, 384)]
+        {
             let size = Size::new(width, height);
             let mut decoder = H264Decoder::new().unwrap();
             for (bytes, frame) in coded(size, 3) {

@@ -114,7 +114,8 @@ fn size_of(sps: &[u8]) -> Result<Size, CodecError> {
             return Err(FORMAT);
         }
     }
-    let (most_columns, most_rows) = (u32::from(MAX_SIZE.width) / 16, u32::from(MAX_SIZE.height) / 16);
+    let (most_columns, most_rows) =
+        (u32::from(MAX_SIZE.width) / 16, u32::from(MAX_SIZE.height) / 16);
     if !progressive || references > 4 || columns > most_columns || rows > most_rows {
         return Err(FORMAT);
     }
