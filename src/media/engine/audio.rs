@@ -1,1 +1,438 @@
-//! Sound: capture to coded packets, and received packets to one mixed playout.
+//! Sound from microphone blocks to packets, and from packets to loudspeaker blocks.
+//!
+//! Both directions run on 10 ms ticks. A muted microphone sends packets of silence, equal in size
+//! and time to all others: the network can't tell who speaks. Each member has a jitter buffer and
+//! a decoder; what they give is mixed.
+
+use crate::media::codec::opus::{LOOKAHEAD, OpusDecoder, OpusEncoder};
+use crate::media::dsp::{self, Gate, Mixer};
+use crate::media::frame::CodedAudio;
+use crate::media::playout::{AudioJitter, JitterStats, Pace, Pull};
+use crate::media::seams::{BLOCK, Pcm};
+use crate::time::MediaTime;
+use crate::wire::link::MemberId;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Sound is heard this long after its capture, plus the network, devices and codec delay.
+const TARGET: Duration = Duration::from_millis(60);
+/// One block.
+const TICK: Duration = Duration::from_millis(10);
+/// Samples needed before a little can be cut out or repeated: two of the longest periods.
+const STRETCHABLE: usize = 2 * BLOCK;
+/// Least time between two changes of length: at most a quarter faster or slower.
+const STRETCH_TICKS: u32 = 4;
+/// Capture stamps follow the clock by this share per block: smooths the scheduler's jitter.
+const SLEW: i64 = 32;
+/// A stamp this far off is a stall or a device change, not jitter.
+const RESYNC_US: i64 = 60_000;
+/// A member is heard as speaking above this level (−dBov, lower is louder).
+const SPEAKING: f32 = 50.0;
+/// A new speaker takes the floor when this much louder …
+const LOUDER: f32 = 6.0;
+/// … or when the present one has been silent for so many ticks.
+const PAUSE_TICKS: u32 = 60;
+
+/// How sound is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioSettings {
+    /// Bit rate of the Opus stream, bit/s.
+    pub bps: u32,
+    /// Packet time in ms: 10, 20, 40 or 60.
+    pub millis: u8,
+    /// Loss to prepare for, in per cent: how much of the rate goes to the coarse copy.
+    pub loss_pct: u8,
+    /// Send every packet a second time together with its successor.
+    pub duplicate: bool,
+}
+
+impl Default for AudioSettings {
+    fn default() -> Self {
+        Self { bps: 24_000, millis: 20, loss_pct: 10, duplicate: false }
+    }
+}
+
+/// One member's sound, as received.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AudioStats {
+    /// From capture to playing without the network's least delay, in ms: what waiting costs.
+    pub playout_ms: f32,
+    /// Local instant at which the sound of the member's media time zero is heard; with a shared
+    /// clock, minus the member's origin: mouth to ear. `None` while nothing is played.
+    pub zero: Option<Instant>,
+    /// Loudness now, −dBov (127: silence).
+    pub level: u8,
+    /// This member has the floor.
+    pub speaking: bool,
+    /// Counters of the jitter buffer.
+    pub jitter: JitterStats,
+    /// Packets that could not be decoded.
+    pub broken: u64,
+}
+
+/// The sound side of a call.
+pub struct AudioEngine {
+    send: Sending,
+    members: BTreeMap<MemberId, Voice>,
+    mixer: Mixer,
+    floor: Option<(MemberId, u32)>,
+}
+
+/// Microphone to packets.
+struct Sending {
+    origin: Instant,
+    encoder: Option<OpusEncoder>,
+    /// Wanted; taken over between packets.
+    settings: AudioSettings,
+    pending: Vec<f32>,
+    /// Capture time of `pending`'s first sample, and of the next block, in µs.
+    pending_at: i64,
+    next_at: Option<i64>,
+    gate: Gate,
+    seq: u32,
+    /// The last packet and its packet time.
+    previous: Option<(Bytes, u8)>,
+}
+
+/// Packets to sound, for one member.
+struct Voice {
+    jitter: AudioJitter,
+    decoder: Option<OpusDecoder>,
+    /// Decoded, not yet played.
+    queue: Vec<f32>,
+    /// Media time of the end of `queue` is heard at …: see [`AudioEngine::clocks`].
+    zero: Option<Instant>,
+    stretched_ago: u32,
+    level: f32,
+    broken: u64,
+    playing: bool,
+    /// End of what was played last, for blending over a jump.
+    tail: Vec<f32>,
+}
+
+impl AudioEngine {
+    /// An engine whose media clock starts at `origin`.
+    pub fn new(origin: Instant) -> Self {
+        let settings = AudioSettings::default();
+        Self {
+            send: Sending {
+                origin,
+                encoder: OpusEncoder::new(settings.bps, settings.millis).ok(),
+                settings,
+                pending: Vec::with_capacity(6 * BLOCK),
+                pending_at: 0,
+                next_at: None,
+                gate: Gate::new(false),
+                seq: 0,
+                previous: None,
+            },
+            members: BTreeMap::new(),
+            mixer: Mixer::default(),
+            floor: None,
+        }
+    }
+
+    /// Uses other settings, from the next packet on. Impossible ones are ignored.
+    pub fn set(&mut self, settings: AudioSettings) {
+        if [10, 20, 40, 60].contains(&settings.millis) {
+            self.send.settings = settings;
+        }
+    }
+
+    /// Takes one captured block whose last sample was captured at `until`; every 1, 2, 4 or 6
+    /// blocks a packet is ready. `muted` replaces the sound by silence (with a 5 ms ramp) and
+    /// changes nothing else.
+    pub fn captured(&mut self, block: &Pcm, muted: bool, until: Instant) -> Option<CodedAudio> {
+        self.send.captured(block, muted, until)
+    }
+
+    /// Takes a member's packet.
+    pub fn received(&mut self, from: MemberId, packet: CodedAudio, now: Instant) {
+        self.members.entry(from).or_insert_with(Voice::new).jitter.push(packet, now);
+    }
+
+    /// The next 10 ms to play: handed to the device at `now`, heard `device` later.
+    pub fn playout(&mut self, now: Instant, device: Duration) -> Pcm {
+        let mut blocks = Vec::with_capacity(self.members.len());
+        for voice in self.members.values_mut() {
+            if let Some(block) = voice.play(now, device) {
+                blocks.push(block);
+            }
+        }
+        self.give_the_floor();
+        self.mixer.mix(&blocks)
+    }
+
+    /// Forgets a member who left.
+    pub fn forget(&mut self, member: MemberId) {
+        self.members.remove(&member);
+        self.floor = self.floor.filter(|(holder, _)| *holder != member);
+    }
+
+    /// Per member whose sound is playing: the local instant at which the sound captured at its
+    /// media time zero is (would be) heard. Lip sync shows pictures by the same map.
+    pub fn clocks(&self) -> Vec<(MemberId, Instant)> {
+        self.members.iter().filter_map(|(id, voice)| Some((*id, voice.zero?))).collect()
+    }
+
+    /// The map of one member (see [`AudioEngine::clocks`]).
+    pub fn audio_clock(&self, member: MemberId) -> Option<Instant> {
+        self.members.get(&member)?.zero
+    }
+
+    /// The member who is speaking, or spoke last.
+    pub fn speaker(&self) -> Option<MemberId> {
+        self.floor.map(|(member, _)| member)
+    }
+
+    /// What happened so far, per member.
+    pub fn stats(&self) -> BTreeMap<MemberId, AudioStats> {
+        let speaking = self.floor.filter(|(_, pause)| *pause == 0).map(|(member, _)| member);
+        let one = |(id, voice): (&MemberId, &Voice)| {
+            (*id, AudioStats { speaking: speaking == Some(*id), ..voice.stats() })
+        };
+        self.members.iter().map(one).collect()
+    }
+
+    fn give_the_floor(&mut self) {
+        let loudest = self
+            .members
+            .iter()
+            .filter(|(_, voice)| voice.level < SPEAKING)
+            .min_by(|a, b| a.1.level.total_cmp(&b.1.level))
+            .map(|(id, voice)| (*id, voice.level));
+        let holder = self.floor.and_then(|(id, pause)| {
+            let level = self.members.get(&id)?.level;
+            Some((id, if level < SPEAKING { 0 } else { pause.saturating_add(1) }, level))
+        });
+        self.floor = match (holder, loudest) {
+            (None, loudest) => loudest.map(|(id, _)| (id, 0)),
+            (Some((id, pause, level)), Some((other, loud)))
+                if other != id && (loud + LOUDER < level || pause > PAUSE_TICKS) =>
+            {
+                let _ = (id, pause);
+                Some((other, 0))
+            }
+            (Some((id, pause, _)), _) => Some((id, pause)),
+        };
+    }
+}
+
+impl Sending {
+    fn captured(&mut self, block: &Pcm, muted: bool, until: Instant) -> Option<CodedAudio> {
+        let start = self.stamp(until);
+        if self.pending.is_empty() {
+            self.pending_at = start;
+            self.adopt_settings();
+        }
+        let mut block = *block;
+        self.gate.apply(&mut block, !muted);
+        self.pending.extend_from_slice(&block);
+        let encoder = self.encoder.as_mut()?;
+        if self.pending.len() < encoder.samples() {
+            return None;
+        }
+        let millis = encoder.millis();
+        let bytes = encoder.step(&self.pending).ok();
+        let level = dsp::level_dbov(&self.pending);
+        self.pending.clear();
+        let bytes = bytes?;
+        let previous = self
+            .previous
+            .take()
+            .filter(|(_, then)| self.settings.duplicate && *then == millis)
+            .map(|(bytes, _)| bytes);
+        self.previous = Some((bytes.clone(), millis));
+        let packet = CodedAudio {
+            seq: self.seq,
+            at: MediaTime(u64::try_from(self.pending_at).unwrap_or(0)),
+            millis,
+            level,
+            bytes,
+            previous,
+        };
+        self.seq = self.seq.wrapping_add(1);
+        Some(packet)
+    }
+
+    /// Capture time of a block's first sample. Blocks are counted, and the count is pulled gently
+    /// towards the clock: stamps are as even as the samples.
+    fn stamp(&mut self, until: Instant) -> i64 {
+        let end = i64::try_from(MediaTime::since(self.origin, until).0).unwrap_or(i64::MAX / 2);
+        let measured = end - 10_000;
+        let start = match self.next_at {
+            Some(counted) if (measured - counted).abs() < RESYNC_US => {
+                counted + (measured - counted) / SLEW
+            }
+            _ => measured,
+        };
+        self.next_at = Some(start + 10_000);
+        start
+    }
+
+    fn adopt_settings(&mut self) {
+        let AudioSettings { bps, millis, loss_pct, .. } = self.settings;
+        match &mut self.encoder {
+            // A refusal leaves the encoder as it was.
+            Some(encoder) => drop(encoder.set(bps, millis, loss_pct)),
+            None => self.encoder = OpusEncoder::new(bps, millis).ok(),
+        }
+    }
+}
+
+impl Voice {
+    fn new() -> Self {
+        Self {
+            jitter: AudioJitter::new(TARGET),
+            decoder: OpusDecoder::new().ok(),
+            queue: Vec::with_capacity(8 * BLOCK),
+            zero: None,
+            stretched_ago: 0,
+            level: 127.0,
+            broken: 0,
+            playing: false,
+            tail: Vec::new(),
+        }
+    }
+
+    /// One block, or `None` while this member is not heard.
+    fn play(&mut self, now: Instant, device: Duration) -> Option<Pcm> {
+        self.stretched_ago = self.stretched_ago.saturating_add(1);
+        // Each pull yields sound or advances by a packet that was concealed already: 32 packets
+        // are the most there can be.
+        for _ in 0..64 {
+            let ahead = if self.jitter.pace() == Pace::Faster { STRETCHABLE } else { BLOCK };
+            if self.queue.len() >= ahead || !self.pull(now) {
+                break;
+            }
+        }
+        self.stretch();
+        let heard = self.queue.len() >= BLOCK;
+        self.measure(heard);
+        if !heard {
+            self.queue.clear();
+            self.playing = false;
+            self.zero = None;
+            return None;
+        }
+        let queued = samples(self.queue.len());
+        let lookahead = samples(LOOKAHEAD);
+        self.zero = self.jitter.zero(now, queued).and_then(|z| z.checked_add(device + lookahead));
+        let mut block = [0.0; BLOCK];
+        for (to, from) in block.iter_mut().zip(self.queue.drain(..BLOCK)) {
+            *to = from;
+        }
+        if !self.playing {
+            Gate::new(false).apply(&mut block, true);
+        }
+        self.playing = true;
+        Some(block)
+    }
+
+    /// Decodes what comes next; false when nothing is to be played.
+    fn pull(&mut self, now: Instant) -> bool {
+        let queued = samples(self.queue.len());
+        let start = self.queue.len();
+        match self.jitter.pull(now, queued) {
+            Pull::Silence => return false,
+            Pull::Conceal { millis } => {
+                self.decode(None, false, millis);
+            }
+            Pull::Packet { packet, skip_ms, jump } => {
+                if !self.decode(Some(&packet.bytes), false, packet.millis) {
+                    self.jitter.failed(packet.millis, false);
+                }
+                self.skip(start, skip_ms);
+                if jump {
+                    self.blend(start);
+                }
+            }
+            Pull::Copy { bytes, millis, skip_ms, .. } => {
+                if !self.decode(Some(&bytes), false, millis) {
+                    self.jitter.failed(millis, true);
+                }
+                self.skip(start, skip_ms);
+            }
+            Pull::Fec { next, millis, skip_ms } => {
+                if !self.decode(Some(&next), true, millis) {
+                    self.jitter.failed(millis, true);
+                }
+                self.skip(start, skip_ms);
+            }
+        }
+        let from = self.queue.len().saturating_sub(240);
+        self.tail = self.queue.get(from..).unwrap_or_default().to_vec();
+        true
+    }
+
+    /// Appends `millis` of sound whatever happens; false when it had to be concealed instead.
+    fn decode(&mut self, packet: Option<&[u8]>, fec: bool, millis: u8) -> bool {
+        let Some(decoder) = &mut self.decoder else {
+            self.queue.resize(self.queue.len() + usize::from(millis) * 48, 0.0);
+            return false;
+        };
+        if decoder.step(packet, fec, millis, &mut self.queue).is_ok() {
+            return true;
+        }
+        self.broken += 1;
+        if decoder.step(None, false, millis, &mut self.queue).is_err() {
+            self.queue.resize(self.queue.len() + usize::from(millis) * 48, 0.0);
+        }
+        false
+    }
+
+    /// Leaves out the part of the newest sound that was concealed while it was missing.
+    fn skip(&mut self, start: usize, skip_ms: u8) {
+        let end = (start + usize::from(skip_ms) * 48).min(self.queue.len());
+        self.queue.drain(start.min(end)..end);
+    }
+
+    /// Blends the newest sound with how the last one ended, mirrored: no click at a jump.
+    fn blend(&mut self, start: usize) {
+        let mirrored: Vec<f32> = self.tail.iter().rev().copied().collect();
+        if let Some(new) = self.queue.get_mut(start..) {
+            dsp::crossfade(&mirrored, new);
+        }
+    }
+
+    fn stretch(&mut self) {
+        if self.queue.len() < STRETCHABLE || self.stretched_ago < STRETCH_TICKS {
+            return;
+        }
+        let changed = match self.jitter.pace() {
+            Pace::Even => 0,
+            Pace::Faster => dsp::shorten(&mut self.queue),
+            Pace::Slower => dsp::lengthen(&mut self.queue),
+        };
+        if changed > 0 {
+            self.stretched_ago = 0;
+        }
+    }
+
+    /// Follows the loudness: up at once, down over about 100 ms.
+    fn measure(&mut self, heard: bool) {
+        let now = if heard {
+            f32::from(dsp::level_dbov(self.queue.get(..BLOCK).unwrap_or_default()))
+        } else {
+            127.0
+        };
+        self.level = if now < self.level { now } else { self.level + (now - self.level) * 0.1 };
+    }
+
+    fn stats(&self) -> AudioStats {
+        AudioStats {
+            playout_ms: self.jitter.waiting().map_or(0.0, |wait| wait.as_secs_f32() * 1e3),
+            zero: self.zero,
+            level: self.level.round().clamp(0.0, 127.0) as u8,
+            speaking: false,
+            jitter: self.jitter.stats(),
+            broken: self.broken,
+        }
+    }
+}
+
+/// Length of so many samples.
+fn samples(n: usize) -> Duration {
+    TICK * u32::try_from(n).unwrap_or(0) / BLOCK as u32
+}
