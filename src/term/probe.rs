@@ -1,0 +1,420 @@
+//! What can this terminal do? One batch of questions, fenced by one that every terminal answers,
+//! and the environment; the decision says its reasons.
+
+use super::input::Reply;
+use crate::paint::{Depth, Mode};
+use std::collections::BTreeMap;
+
+/// The questions, in order; the last (DA1) is answered by everything, so its answer says that no
+/// other will come. Drawn on a cleared alternate screen: the sextant, whose width the cursor
+/// report tells, is wiped again.
+pub(super) const QUESTIONS: &str = "\x1b[>0q\x1b[?2026$p\x1b[16t\x1b[14t\
+    \x1b[2;1H\u{1FB02}\x1b[6n\x1b[2;1H\x1b[2K\x1b[c";
+
+/// The variables that say something about the terminal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<&'static str, String>);
+
+const VARIABLES: [&str; 14] = [
+    "TERM",
+    "COLORTERM",
+    "TERM_PROGRAM",
+    "TMUX",
+    "STY",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "NO_COLOR",
+    "WT_SESSION",
+    "VTE_VERSION",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+    "KITTY_WINDOW_ID",
+];
+
+impl Environment {
+    /// This process's environment.
+    pub fn read() -> Self {
+        Self::from_fn(|name| std::env::var(name).ok())
+    }
+
+    /// An environment from a function, for tests.
+    pub fn from_fn(get: impl Fn(&str) -> Option<String>) -> Self {
+        Self(
+            VARIABLES
+                .into_iter()
+                .filter_map(|name| Some((name, get(name).filter(|v| !v.is_empty())?)))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Whether asking the terminal makes sense: some that cannot answer print the questions.
+    pub(super) fn answers(&self) -> bool {
+        !matches!(self.get("TERM"), "" | "dumb" | "linux")
+    }
+
+    /// The terminal is reached over a network.
+    pub fn is_remote(&self) -> bool {
+        self.has("SSH_CONNECTION") || self.has("SSH_TTY")
+    }
+
+    fn utf8(&self) -> Option<bool> {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|n| self.has(n))?;
+        let value = self.get(locale).to_ascii_lowercase();
+        Some(value.contains("utf-8") || value.contains("utf8"))
+    }
+}
+
+/// The answers that came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replies {
+    /// Name and version by its own account.
+    pub version: Option<String>,
+    /// It knows the mode of synchronized output.
+    pub sync: Option<bool>,
+    /// Cell size in pixels.
+    pub cell: Option<(u16, u16)>,
+    /// Text area in pixels.
+    pub window: Option<(u16, u16)>,
+    /// Columns that a sextant took.
+    pub sextant_width: Option<u16>,
+    /// The fence was answered.
+    pub complete: bool,
+}
+
+impl Replies {
+    /// Takes an answer in.
+    pub fn learn(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Version(version) => self.version = Some(version.clone()),
+            Reply::Mode(2026, state) => self.sync = Some(matches!(state, 1..=3)),
+            Reply::Mode(..) => {}
+            Reply::CellPixels(w, h) => self.cell = Some((*w, *h)),
+            Reply::WindowPixels(w, h) => self.window = Some((*w, *h)),
+            Reply::Cursor(2, column) => self.sextant_width = Some(column.saturating_sub(1)),
+            Reply::Cursor(..) => {}
+            Reply::Attributes(_) => self.complete = true,
+        }
+    }
+}
+
+/// What the terminal can do, and why we think so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// It can be drawn on at all (not `TERM=dumb`).
+    pub usable: bool,
+    /// Best graphics mode.
+    pub mode: Mode,
+    /// Colours.
+    pub depth: Depth,
+    /// It shows a frame at once when asked to (mode 2026).
+    pub sync: bool,
+    /// Cell size in pixels, width and height; a usual one when it is not known.
+    pub cell_px: (u16, u16),
+    /// Whether `cell_px` was told by the terminal.
+    pub cell_known: bool,
+    /// Name and version by its own account; empty when it didn't say.
+    pub terminal: String,
+    /// It is reached over a network.
+    pub remote: bool,
+    /// One sentence per decision.
+    pub why: Vec<String>,
+    environment: Environment,
+    replies: Replies,
+    cells: (u16, u16),
+    kernel_px: (u16, u16),
+}
+
+/// Terminals that draw sextants badly or not at all although the width is right.
+const NO_SEXTANTS: [&str; 2] = ["Apple_Terminal", "rxvt"];
+
+impl Probe {
+    /// Decides. `cells` is the screen's size in columns and rows, `kernel_px` its size in pixels
+    /// as the kernel knows it (0 = it doesn't).
+    pub fn decide(
+        environment: Environment,
+        replies: Replies,
+        cells: (u16, u16),
+        kernel_px: (u16, u16),
+    ) -> Self {
+        let mut why = Vec::new();
+        let term = environment.get("TERM").to_string();
+        let usable = !matches!(term.as_str(), "" | "dumb");
+        let terminal = replies.version.clone().unwrap_or_default();
+        let mode = mode(&environment, &replies, &mut why);
+        let depth = depth(&environment, &terminal, &mut why);
+        let sync = replies.sync == Some(true);
+        why.push(match replies.sync {
+            Some(true) => "frames shown at once: the terminal knows mode 2026".into(),
+            Some(false) => "no synchronized output: the terminal doesn't know mode 2026".into(),
+            None => "no synchronized output: the terminal didn't answer".into(),
+        });
+        let (cell_px, cell_known) = cell(&replies, cells, kernel_px, &mut why);
+        let remote = environment.is_remote();
+        if remote {
+            why.push("reached over ssh: every byte counts".into());
+        }
+        if !replies.complete && environment.answers() {
+            why.push("the terminal did not answer all questions in time".into());
+        }
+        Self {
+            usable,
+            mode,
+            depth,
+            sync,
+            cell_px,
+            cell_known,
+            terminal,
+            remote,
+            why,
+            environment,
+            replies,
+            cells,
+            kernel_px,
+        }
+    }
+
+    /// Takes in an answer that came after the probe was over (slow line); `true`: something is
+    /// different now.
+    pub fn learn(&mut self, reply: &Reply) -> bool {
+        let mut replies = self.replies.clone();
+        replies.learn(reply);
+        let now = Self::decide(self.environment.clone(), replies, self.cells, self.kernel_px);
+        let changed = (now.mode, now.depth, now.sync, now.cell_px)
+            != (self.mode, self.depth, self.sync, self.cell_px);
+        *self = now;
+        changed
+    }
+}
+
+fn mode(environment: &Environment, replies: &Replies, why: &mut Vec<String>) -> Mode {
+    let term = environment.get("TERM");
+    let (mode, reason) = match (term, replies.sextant_width) {
+        ("" | "dumb", _) => (Mode::Ascii, "TERM says it is no screen".to_string()),
+        ("linux", _) => {
+            (Mode::Half, "half blocks: the Linux console's font has no more".to_string())
+        }
+        (_, Some(1)) => match bad_at_sextants(environment, replies) {
+            Some(name) => (Mode::Quadrant, format!("quadrants: {name} has no sextants")),
+            None => (Mode::Sextant, "sextants: one column wide when tried".to_string()),
+        },
+        (_, Some(w)) if w > 2 => {
+            (Mode::Ascii, format!("ASCII: a sextant took {w} columns, so no UTF-8 here"))
+        }
+        (_, Some(w)) => (Mode::Quadrant, format!("quadrants: a sextant took {w} columns")),
+        (_, None) => match environment.utf8() {
+            Some(false) => (Mode::Ascii, "ASCII: the locale is not UTF-8".to_string()),
+            _ => (Mode::Quadrant, "quadrants: the width of sextants is unknown".to_string()),
+        },
+    };
+    why.push(reason);
+    mode
+}
+
+fn bad_at_sextants<'a>(environment: &'a Environment, replies: &Replies) -> Option<&'a str> {
+    NO_SEXTANTS.into_iter().find(|name| {
+        environment.get("TERM_PROGRAM") == *name
+            || environment.get("TERM").starts_with(name)
+            || replies.version.as_deref().is_some_and(|v| v.starts_with(name))
+    })
+}
+
+fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> Depth {
+    let term = environment.get("TERM");
+    let colorterm = environment.get("COLORTERM");
+    let version = terminal.to_ascii_lowercase();
+    let number = || -> u32 {
+        let digits: String = version
+            .chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .collect();
+        digits.parse().unwrap_or(0)
+    };
+    let known =
+        ["kitty", "foot", "wezterm", "ghostty", "contour", "iterm2", "konsole", "vte", "mlterm"];
+    let by_term = ["kitty", "alacritty", "foot", "ghostty", "wezterm", "contour"];
+    let vte: u32 = environment.get("VTE_VERSION").parse().unwrap_or(0);
+    let (depth, reason): (Depth, String) = if environment.has("NO_COLOR") {
+        (Depth::Mono, "no colours: NO_COLOR is set".into())
+    } else if matches!(term, "" | "dumb") {
+        (Depth::Mono, "no colours: TERM says so".into())
+    } else if term == "linux" {
+        (Depth::Ansi16, "16 colours: the Linux console".into())
+    } else if environment.has("STY") || term.starts_with("screen") && !environment.has("TMUX") {
+        (Depth::Indexed256, "256 colours: inside GNU screen".into())
+    } else if matches!(colorterm, "truecolor" | "24bit") {
+        (Depth::True, format!("true colour: COLORTERM={colorterm}"))
+    } else if known.iter().any(|name| version.starts_with(name)) {
+        (Depth::True, format!("true colour: {terminal} has it"))
+    } else if version.starts_with("xterm") && number() >= 331 {
+        (Depth::True, format!("true colour: {terminal} has it"))
+    } else if term.ends_with("-direct") || by_term.iter().any(|name| term.contains(name)) {
+        (Depth::True, format!("true colour: TERM={term}"))
+    } else if environment.has("WT_SESSION") {
+        (Depth::True, "true colour: Windows Terminal".into())
+    } else if vte >= 3600 {
+        (Depth::True, format!("true colour: VTE {vte}"))
+    } else if term.contains("256color") || environment.has("TMUX") || !version.is_empty() {
+        (Depth::Indexed256, format!("256 colours: TERM={term}, and nothing tells of more"))
+    } else if matches!(term, "vt100" | "vt102" | "vt220" | "vt320") {
+        (Depth::Mono, format!("no colours: TERM={term}"))
+    } else {
+        (Depth::Indexed256, format!("256 colours: a guess, for TERM={term}"))
+    };
+    why.push(reason);
+    depth
+}
+
+fn cell(
+    replies: &Replies,
+    (cols, rows): (u16, u16),
+    kernel_px: (u16, u16),
+    why: &mut Vec<String>,
+) -> ((u16, u16), bool) {
+    let per_cell =
+        |(w, h): (u16, u16)| (w.checked_div(cols).unwrap_or(0), h.checked_div(rows).unwrap_or(0));
+    let sane = |&(w, h): &(u16, u16)| {
+        (3..=200).contains(&w) && (4..=400).contains(&h) && w * 4 >= h && w <= h * 2
+    };
+    let candidates = [
+        (replies.cell, "cell size told by the terminal"),
+        (replies.window.map(per_cell), "cell size from the window's size"),
+        (Some(per_cell(kernel_px)), "cell size from the kernel"),
+    ];
+    for (candidate, reason) in candidates {
+        if let Some((w, h)) = candidate.filter(sane) {
+            why.push(format!("{reason}: {w}x{h} pixels"));
+            return ((w, h), true);
+        }
+    }
+    why.push("cell size unknown: taken as twice as high as wide".into());
+    ((10, 20), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_fn(|name| {
+            pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_string())
+        })
+    }
+
+    fn answered() -> Replies {
+        Replies { sextant_width: Some(1), complete: true, ..Replies::default() }
+    }
+
+    fn decide(pairs: &[(&str, &str)], replies: Replies) -> (Mode, Depth) {
+        let p = Probe::decide(env(pairs), replies, (80, 24), (0, 0));
+        assert!(p.why.len() >= 4);
+        (p.mode, p.depth)
+    }
+
+    #[test]
+    fn usual_terminals_get_their_best() {
+        let named = |v: &str| Replies { version: Some(v.into()), ..answered() };
+        let xterm = [("TERM", "xterm-256color"), ("LANG", "en_US.UTF-8")];
+        for (pairs, replies, expected) in [
+            (&xterm[..], named("XTerm(379)"), (Mode::Sextant, Depth::True)),
+            (&xterm, named("XTerm(300)"), (Mode::Sextant, Depth::Indexed256)),
+            (&xterm, answered(), (Mode::Sextant, Depth::Indexed256)),
+            (&xterm, Replies::default(), (Mode::Quadrant, Depth::Indexed256)),
+            (&[("TERM", "xterm-kitty")], named("kitty(0.26)"), (Mode::Sextant, Depth::True)),
+            (&[("TERM", "alacritty")], answered(), (Mode::Sextant, Depth::True)),
+            (
+                &[("TERM", "linux"), ("LANG", "C.UTF-8")],
+                Replies::default(),
+                (Mode::Half, Depth::Ansi16),
+            ),
+            (&[("TERM", "dumb")], Replies::default(), (Mode::Ascii, Depth::Mono)),
+            (&[], Replies::default(), (Mode::Ascii, Depth::Mono)),
+            (
+                &[("TERM", "xterm-256color"), ("TERM_PROGRAM", "Apple_Terminal")],
+                answered(),
+                (Mode::Quadrant, Depth::Indexed256),
+            ),
+            (
+                &[("TERM", "xterm-256color"), ("WT_SESSION", "1")],
+                answered(),
+                (Mode::Sextant, Depth::True),
+            ),
+            (
+                &[("TERM", "screen.xterm-256color"), ("STY", "1.x"), ("COLORTERM", "truecolor")],
+                answered(),
+                (Mode::Sextant, Depth::Indexed256),
+            ),
+            (
+                &[("TERM", "tmux-256color"), ("TMUX", "/tmp/x"), ("COLORTERM", "truecolor")],
+                answered(),
+                (Mode::Sextant, Depth::True),
+            ),
+            (
+                &[("TERM", "xterm"), ("LANG", "C")],
+                Replies::default(),
+                (Mode::Ascii, Depth::Indexed256),
+            ),
+            (
+                &[("TERM", "xterm-kitty"), ("NO_COLOR", "1")],
+                answered(),
+                (Mode::Sextant, Depth::Mono),
+            ),
+        ] {
+            assert_eq!(decide(pairs, replies), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_sextant_of_wrong_width_is_not_used() {
+        for (width, mode) in [(0, Mode::Quadrant), (2, Mode::Quadrant), (4, Mode::Ascii)] {
+            let replies = Replies { sextant_width: Some(width), ..answered() };
+            assert_eq!(decide(&[("TERM", "xterm")], replies).0, mode);
+        }
+    }
+
+    #[test]
+    fn cell_size_comes_from_the_best_source_that_makes_sense() {
+        let cell = |replies: Replies, kernel| {
+            Probe::decide(env(&[("TERM", "xterm")]), replies, (80, 24), kernel).cell_px
+        };
+        let told = Replies { cell: Some((9, 18)), window: Some((800, 480)), ..answered() };
+        assert_eq!(cell(told.clone(), (960, 576)), (9, 18));
+        assert_eq!(cell(Replies { cell: Some((0, 0)), ..told.clone() }, (960, 576)), (10, 20));
+        assert_eq!(cell(answered(), (960, 576)), (12, 24));
+        assert_eq!(cell(answered(), (0, 0)), (10, 20));
+        assert_eq!(cell(Replies { cell: Some((600, 2)), ..answered() }, (0, 0)), (10, 20));
+    }
+
+    #[test]
+    fn late_answers_are_taken_in() {
+        let mut p = Probe::decide(env(&[("TERM", "xterm")]), Replies::default(), (80, 24), (0, 0));
+        assert!(!p.sync);
+        assert!(p.learn(&Reply::Mode(2026, 2)));
+        assert!(p.sync);
+        assert!(p.learn(&Reply::Cursor(2, 2)));
+        assert_eq!(p.mode, Mode::Sextant);
+        assert!(!p.learn(&Reply::Attributes(vec![1])));
+    }
+
+    proptest! {
+        #[test]
+        fn any_answers_give_a_decision_with_sane_cells(
+            version: Option<String>, cell: Option<(u16, u16)>, window: Option<(u16, u16)>,
+            sextant_width: Option<u16>, cells: (u16, u16), kernel: (u16, u16),
+        ) {
+            let replies = Replies { version, cell, window, sextant_width, ..Replies::default() };
+            let p = Probe::decide(env(&[("TERM", "xterm")]), replies, cells, kernel);
+            prop_assert!((3..=200).contains(&p.cell_px.0) && (4..=400).contains(&p.cell_px.1));
+        }
+    }
+}
