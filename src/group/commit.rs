@@ -211,7 +211,7 @@ impl Group {
     }
 
     /// Forgets a commit of ours that wasn't merged.
-    fn discard_pending(&mut self) {
+    pub(super) fn discard_pending(&mut self) {
         self.pending = None;
         // Fails only if the storage fails, and ours doesn't keep group state.
         let _ = self.mls.clear_pending_commit(self.provider.storage());

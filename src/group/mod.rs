@@ -44,6 +44,8 @@ mod receive;
 mod roster;
 mod state;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::Malformed;
 pub use commit::{CommitError, InvitePsk, Pending};
@@ -134,9 +136,20 @@ impl Group {
         group_id: [u8; 16],
         check: &dyn CredentialCheck,
     ) -> Result<Self, CreateError> {
+        Self::found(local, group_id, check, |_| ())
+    }
+
+    /// `change` lets tests start from states that operations don't lead to yet.
+    fn found(
+        local: LocalMember,
+        group_id: [u8; 16],
+        check: &dyn CredentialCheck,
+        change: impl FnOnce(&mut GroupState),
+    ) -> Result<Self, CreateError> {
         let (signer, person) = own(local, check)?;
         let provider = Provider::new()?;
-        let state = GroupState::founded_by(person.identity);
+        let mut state = GroupState::founded_by(person.identity);
+        change(&mut state);
         let extensions =
             provider::context_extensions(&state).ok_or(CreateError::Mls("extensions".into()))?;
         let mls = MlsGroup::new_with_group_id(

@@ -71,7 +71,7 @@ impl Pool {
             return Err(PolicyViolation { by: from, what: Violation::TooMany });
         }
         let hash = sha256(message);
-        let serial = self.0.len();
+        let serial = self.0.values().map(|pooled| pooled.serial + 1).max().unwrap_or(0);
         self.0.insert(hash, Pooled { from, ask, message: message.to_vec(), queued, serial });
         Ok(hash)
     }
