@@ -14,8 +14,10 @@ pub struct SignatureError;
 /// A device's identity: made once, kept in a sealed file, known to contacts by its
 /// [`Fingerprint`](super::Fingerprint).
 pub struct IdentityKey {
+    /// The expanded key is made from it for each signature and wiped after: signing is rare, and
+    /// moves of this value then leave nothing behind.
     seed: Secret<32>,
-    key: SigningKey,
+    public: IdentityPublic,
 }
 
 impl IdentityKey {
@@ -26,8 +28,8 @@ impl IdentityKey {
 
     /// The identity with this seed (the RFC's 32-byte private key).
     pub fn from_seed(seed: Secret<32>) -> Self {
-        let key = SigningKey::from_bytes(seed.expose());
-        Self { seed, key }
+        let public = IdentityPublic(public_half(&seed));
+        Self { seed, public }
     }
 
     /// The seed, for the key file and nothing else.
@@ -36,15 +38,16 @@ impl IdentityKey {
     }
 
     /// The public half.
-    pub fn public(&self) -> IdentityPublic {
-        IdentityPublic(self.key.verifying_key().to_bytes())
+    pub const fn public(&self) -> IdentityPublic {
+        self.public
     }
 
     /// Signs `fields` for one `purpose` ("credential", "ack", …). What is signed begins with
     /// "facetty/1 <purpose>" and a zero byte, then every field behind its length in four bytes, so
     /// no signature can be passed off as one for another purpose or with moved field borders.
     pub fn sign(&self, purpose: &'static str, fields: &[&[u8]]) -> [u8; 64] {
-        self.key.sign(&signed_bytes(purpose, fields)).to_bytes()
+        let key = SigningKey::from_bytes(self.seed.expose());
+        key.sign(&signed_bytes(purpose, fields)).to_bytes()
     }
 }
 
@@ -86,7 +89,7 @@ impl LeafKey {
     /// A new leaf key.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let seed = Secret::build(|seed| rng.fill_bytes(seed));
-        let public = SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes();
+        let public = public_half(&seed);
         Self { seed, public }
     }
 
@@ -110,6 +113,10 @@ impl LeafKey {
         der.extend_from_slice(self.seed.expose());
         der
     }
+}
+
+fn public_half(seed: &Secret<32>) -> [u8; 32] {
+    SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes()
 }
 
 #[cfg(test)]

@@ -135,9 +135,9 @@ mod tests {
         trait AmbiguousIfClone<A> {
             fn not_clone() {}
         }
-        impl<T: ?Sized> AmbiguousIfClone<()> for T {}
+        impl<T> AmbiguousIfClone<()> for T {}
         struct Cloneable;
-        impl<T: ?Sized + Clone> AmbiguousIfClone<Cloneable> for T {}
+        impl<T: Clone> AmbiguousIfClone<Cloneable> for T {}
         <Sealer as AmbiguousIfClone<_>>::not_clone();
         <Sealers as AmbiguousIfClone<_>>::not_clone();
         <Secret<32> as AmbiguousIfClone<_>>::not_clone();
