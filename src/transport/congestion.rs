@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const FLOOR: u64 = 16 * 1024;
 /// Added to the round-trip time: acknowledgements may be delayed, timers tick coarsely.
 const SLACK: Duration = Duration::from_millis(50);
+/// The round trip may be twice its shortest and this longer before the window stops following.
+const LONGER: Duration = Duration::from_millis(100);
 /// How long the window stays open without any acknowledgement. Without this, an outage would fill
 /// the window and silence the sender until a probe timer (backing off by powers of two) fires,
 /// long after the path is back.
@@ -49,6 +51,7 @@ impl ControllerFactory for WindowFactory {
         Box::new(Window {
             rate: self.0.clone(),
             rtt: Duration::from_millis(100),
+            shortest_rtt: Duration::from_millis(100),
             last_sent: now,
             unanswered_since: None,
         })
@@ -59,6 +62,7 @@ impl ControllerFactory for WindowFactory {
 struct Window {
     rate: Arc<SharedRate>,
     rtt: Duration,
+    shortest_rtt: Duration,
     last_sent: Instant,
     /// First packet sent since the last acknowledgement.
     unanswered_since: Option<Instant>,
@@ -66,10 +70,13 @@ struct Window {
 
 impl Window {
     fn bytes(&self) -> u64 {
+        // A queue of our own making lengthens the round trip; following it without limit would
+        // lengthen the queue. A path that really became longer still gets its share.
+        let rtt = self.rtt.min(2 * self.shortest_rtt + LONGER);
         // While acknowledgements come, this stays below one round trip.
         let since = self.unanswered_since.unwrap_or(self.last_sent);
         let silence = self.last_sent.saturating_duration_since(since).min(OUTAGE);
-        let span = self.rtt.max(silence) + SLACK;
+        let span = rtt.max(silence) + SLACK;
         let bytes = u128::from(self.rate.get()) * 2 * span.as_micros() / 8_000_000;
         FLOOR.max(u64::try_from(bytes).unwrap_or(u64::MAX)).min(u64::from(u32::MAX))
     }
@@ -91,6 +98,7 @@ impl Controller for Window {
     ) {
         self.unanswered_since = None;
         self.rtt = rtt.get();
+        self.shortest_rtt = rtt.min();
     }
 
     fn on_congestion_event(

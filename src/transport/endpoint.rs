@@ -224,8 +224,10 @@ fn transport_config(
         .stream_receive_window(VarInt::from_u32(u32::try_from(2 * FRAME).unwrap_or(u32::MAX)))
         .receive_window(VarInt::from_u32(WINDOW_BEFORE))
         .send_window(SEND_WINDOW)
-        // Frames of equal priority one after the other, not all at once.
-        .send_fairness(false)
+        // Without it a stream once begun isn't interrupted, and control or a more important frame
+        // would wait behind it. No two streams have equal priority (see `send::rank`), so they go
+        // one after the other all the same.
+        .send_fairness(true)
         // 333 ms, QUIC's guess, makes a handshake over a lossy path three times slower.
         .initial_rtt(Duration::from_millis(100))
         .ack_frequency_config(Some(acks))

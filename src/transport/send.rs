@@ -126,7 +126,7 @@ pub(crate) fn frame(
     frames.next += 1;
     frames.under_way.insert(number, give_up.clone());
     drop(frames);
-    let task = send_frame(shared.clone(), bytes, priority, deadline, give_up);
+    let task = send_frame(shared.clone(), bytes, rank(priority, number), deadline, give_up);
     let shared = shared.clone();
     shared.runtime.clone().spawn(async move {
         task.await;
@@ -158,6 +158,13 @@ async fn send_frame(
     if let Some(mut stream) = stream {
         let _ = stream.reset(code);
     }
+}
+
+/// QUIC's priority of frame `number`: by the caller's priority, and within it the oldest first,
+/// since pictures need their predecessors. Always below control.
+fn rank(priority: i32, number: u64) -> i32 {
+    let age = i32::try_from(number & 0xf_ffff).unwrap_or(0);
+    priority.clamp(-1000, 1000) * 0x10_0000 + (0xf_ffff - age)
 }
 
 /// True when every byte was acknowledged.
@@ -193,6 +200,15 @@ fn portion(bits_per_second: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_frame_outranks_control_and_older_frames_go_first() {
+        assert!(rank(i32::MAX, 0) < i32::MAX);
+        assert!(rank(1, 7) > rank(1, 8));
+        assert!(rank(2, 1_000_000) > rank(1, 0));
+        assert!(rank(-1, 0) < rank(0, 1_000_000));
+        assert!(rank(i32::MIN, 5) > i32::MIN);
+    }
 
     #[test]
     fn a_portion_is_two_packets_until_the_rate_allows_more() {
