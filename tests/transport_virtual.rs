@@ -178,7 +178,8 @@ async fn a_keyframe_replaces_everything_under_way() {
 #[tokio::test(start_paused = true)]
 async fn control_and_more_important_frames_overtake_a_frame_under_way() {
     let net = Network::new(8);
-    let thin = LinkModel::delayed(20 * MS).with_rate(1_000_000, Queue::Time(Duration::from_secs(5)));
+    let thin =
+        LinkModel::delayed(20 * MS).with_rate(1_000_000, Queue::Time(Duration::from_secs(5)));
     net.set_default_path(thin);
     let (listener, dialler) = (endpoint(&net, 1), endpoint(&net, 2));
     let (dialled, accepted) = call(&listener, &dialler).await;

@@ -280,10 +280,9 @@ impl Shared {
                 let lost = Happened::Lost(Cause::Intercepted);
                 return state.see(self.origin, now, &datagram, lost);
             }
-            Fate::Replace(others) => others
-                .into_iter()
-                .map(|bytes| Datagram { bytes, ..datagram.clone() })
-                .collect(),
+            Fate::Replace(others) => {
+                others.into_iter().map(|bytes| Datagram { bytes, ..datagram.clone() }).collect()
+            }
         };
         for datagram in instead {
             let length = datagram.bytes.len();

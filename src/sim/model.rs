@@ -318,7 +318,8 @@ impl<T: Clone> Pipe<T> {
     /// One packet that has arrived by `now`, and when; call until `None`.
     pub fn poll(&mut self, now: Instant) -> Option<(T, Instant)> {
         while let Some(done) = self.head_done.filter(|done| *done <= now) {
-            let arrived_before = self.flight.first_key_value().is_some_and(|((at, _), _)| *at < done);
+            let arrived_before =
+                self.flight.first_key_value().is_some_and(|((at, _), _)| *at < done);
             if arrived_before {
                 break;
             }

@@ -300,7 +300,11 @@ impl Shared {
     }
 
     pub(crate) fn address(&self, socket: u64) -> io::Result<SocketAddr> {
-        self.lock().addresses.get(&socket).copied().ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.lock()
+            .addresses
+            .get(&socket)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     pub(crate) fn close(&self, socket: u64) {

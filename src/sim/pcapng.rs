@@ -186,9 +186,7 @@ mod tests {
         let mut file = Vec::new();
         let mut writer = PcapWriter::new(&mut file, "line").expect("memory");
         let address = |text: &str| text.parse().expect("test address");
-        writer
-            .datagram(0x5_0000_0007, address(from), address(to), payload)
-            .expect("memory");
+        writer.datagram(0x5_0000_0007, address(from), address(to), payload).expect("memory");
         writer.flush().expect("memory");
         blocks(&file)
     }
