@@ -8,7 +8,7 @@
 
 use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::seams::{FrameSink, SinkLost};
-use crate::media::y4m;
+use crate::media::{scale, y4m};
 use crate::time::{MediaTime, Now};
 use crate::wire::link::MemberId;
 use std::fs::File;
@@ -102,11 +102,7 @@ impl<W: Write + Send> FrameSink for Y4mView<W> {
         if *self.shown.get_or_insert(who) != who {
             return Ok(());
         }
-        if frame.size == self.want.size {
-            self.set(&frame);
-        } else {
-            self.set(&fit(&frame, self.want.size));
-        }
+        self.set(&scale::resize(&frame, self.want.size));
         Ok(())
     }
 
@@ -124,63 +120,6 @@ impl<W: Write + Send> FrameSink for Y4mView<W> {
             self.blank();
         }
     }
-}
-
-/// Scales a picture plane by plane.
-fn fit(frame: &RawFrame, size: Size) -> RawFrame {
-    let half = |s: Size| (usize::from(s.width / 2), usize::from(s.height / 2));
-    let full = |s: Size| (usize::from(s.width), usize::from(s.height));
-    let (from, to) = (frame.size, size);
-    RawFrame {
-        size,
-        at: frame.at,
-        y: scale_plane(&frame.y, full(from), full(to)),
-        u: scale_plane(&frame.u, half(from), half(to)),
-        v: scale_plane(&frame.v, half(from), half(to)),
-    }
-}
-
-/// Bilinear when growing, area average when shrinking.
-fn scale_plane(from: &[u8], (fw, fh): (usize, usize), (tw, th): (usize, usize)) -> Vec<u8> {
-    let columns = taps(fw, tw);
-    let rows = taps(fh, th);
-    let mut middle = vec![0f32; tw * fh];
-    for (line, out) in from.chunks_exact(fw).zip(middle.chunks_exact_mut(tw)) {
-        for (v, taps) in out.iter_mut().zip(&columns) {
-            *v = taps.iter().map(|&(i, weight)| f32::from(line[i]) * weight).sum();
-        }
-    }
-    let mut out = Vec::with_capacity(tw * th);
-    let mut sum = vec![0f32; tw];
-    for taps in &rows {
-        sum.fill(0.5);
-        for &(i, weight) in taps {
-            let line = &middle[i * tw..(i + 1) * tw];
-            sum.iter_mut().zip(line).for_each(|(s, v)| *s += v * weight);
-        }
-        out.extend(sum.iter().map(|&v| v as u8));
-    }
-    out
-}
-
-/// For every output sample the input samples it is made of, with weights that sum to 1: a
-/// triangle as wide as the larger of the two pitches.
-fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
-    let pitch = from as f32 / to as f32;
-    let reach = pitch.max(1.0);
-    let sample = |i: usize| {
-        let centre = (i as f32 + 0.5) * pitch - 0.5;
-        let first = (centre - reach).ceil().max(0.0) as usize;
-        let last = ((centre + reach).floor() as usize).min(from - 1);
-        let mut taps: Vec<_> = (first..=last)
-            .map(|j| (j, (1.0 - (j as f32 - centre).abs() / reach).max(0.0)))
-            .filter(|&(_, weight)| weight > 0.0)
-            .collect();
-        let total: f32 = taps.iter().map(|t| t.1).sum();
-        taps.iter_mut().for_each(|t| t.1 /= total);
-        taps
-    };
-    (0..to).map(sample).collect()
 }
 
 #[cfg(test)]
@@ -246,19 +185,15 @@ mod tests {
 
     #[test]
     fn pictures_of_another_rung_are_scaled_to_the_wanted_size() {
-        let mut source = RawFrame::black(Size::new(160, 96), MediaTime(0));
-        for (i, v) in source.y.iter_mut().enumerate() {
-            *v = (i % 160) as u8 + 20;
+        let origin = tokio::time::Instant::now().into_std();
+        let size = Size::new(240, 144);
+        let mut sink =
+            Y4mView::new("x".into(), Vec::new(), want(size, 100), at(origin, 0)).unwrap();
+        for rung in [Size::new(160, 96), Size::new(320, 192), Size::new(80, 48)] {
+            sink.show(WHO, grey(rung, 77), at(origin, 0)).unwrap();
+            sink.tick(at(origin, sink.written * 100)).unwrap();
         }
-        for size in [Size::new(240, 144), Size::new(80, 48), Size::new(160, 96)] {
-            let scaled = fit(&source, size);
-            assert_eq!(scaled.y.len(), size.luma());
-            for x in 4..usize::from(size.width) - 4 {
-                let exact = (x as f32 + 0.5) * 160.0 / f32::from(size.width) - 0.5 + 20.0;
-                assert!((f32::from(scaled.y[x]) - exact).abs() <= 1.0, "{size} {x}");
-            }
-            assert!(scaled.u.iter().all(|&v| v == 128));
-        }
+        assert_eq!(lumas(&sink.out, size), [16, 77, 77]);
     }
 
     #[test]
