@@ -63,8 +63,7 @@ fn most_identities_can_be_told_apart() {
     let identity = |n: u8| -> Vec<u8> {
         (0..32u8).map(|i| n.wrapping_mul(73) ^ i.wrapping_mul(151)).collect()
     };
-    let faces: Vec<RawFrame> =
-        (0..12).map(|n| face(&identity(n), 0.0)).collect();
+    let faces: Vec<RawFrame> = (0..12).map(|n| face(&identity(n), 0.0)).collect();
     let mut alike = 0;
     for (i, a) in faces.iter().enumerate() {
         alike += faces[..i].iter().filter(|b| differ(a, b, 0.35, 0.05, 0.65, 0.65) < 15.0).count();
