@@ -6,7 +6,7 @@
 //! freezes included. One file holds one member: the first whose picture comes, and when that one
 //! leaves, the next whose picture comes.
 
-use crate::media::frame::{RawFrame, Size, Want};
+use crate::media::frame::{RawFrame, Want};
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::media::{scale, y4m};
 use crate::time::{MediaTime, Now};
@@ -125,6 +125,7 @@ impl<W: Write + Send> FrameSink for Y4mView<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::frame::Size;
     use crate::time::Wall;
 
     const WHO: MemberId = MemberId(1);
@@ -193,7 +194,7 @@ mod tests {
             sink.show(WHO, grey(rung, 77), at(origin, 0)).unwrap();
             sink.tick(at(origin, sink.written * 100)).unwrap();
         }
-        assert_eq!(lumas(&sink.out, size), [16, 77, 77]);
+        assert_eq!(lumas(&sink.out, size), [16, 77, 77, 77]);
     }
 
     #[test]
