@@ -1,0 +1,305 @@
+//! Every key in one table: it drives the screen, the key bar, the help pane and the README.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+/// A key, as far as the screen knows keys. Letters come in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A letter, digit, mark or the space bar.
+    Char(char),
+    /// Control with a letter.
+    Ctrl(char),
+    /// Enter.
+    Enter,
+    /// Escape.
+    Esc,
+}
+
+/// Pressed, held, or let go (the last only on terminals that tell).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// Pressed or repeated.
+    Down,
+    /// Let go.
+    Up,
+}
+
+/// What a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Microphone on or off.
+    Mic,
+    /// Camera on or off.
+    Camera,
+    /// Microphone on while held.
+    Talk,
+    /// People pane.
+    People,
+    /// Who holds keys.
+    Security,
+    /// Next layout.
+    Layout,
+    /// Next graphics mode.
+    Graphics,
+    /// Figures.
+    Stats,
+    /// Keys.
+    Help,
+    /// Leave, after one question.
+    Leave,
+    /// Leave at once.
+    LeaveNow,
+    /// Let the knocker in.
+    Admit,
+    /// Refuse the knocker.
+    Decline,
+    /// Copy the invite to the clipboard.
+    Copy,
+    /// Make a further invite.
+    Invite,
+    /// The call words were read aloud and match.
+    WordsMatch,
+    /// Demonstration: hand Eve Ben's current frame keys.
+    HandOver,
+    /// Demonstration: new keys for everybody.
+    NewKeys,
+    /// Demonstration: what Eve looks at.
+    EveSees,
+    /// Demonstration: explain the screen.
+    Explain,
+    /// Close the pane.
+    Close,
+    /// Draw everything anew.
+    Redraw,
+    /// Stop the program for a while (the shell's job control).
+    Suspend,
+}
+
+/// Where a key is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Waiting for the first other member.
+    Waiting,
+    /// In a call.
+    Call,
+    /// In the demonstration.
+    Demo,
+    /// A knock is on the screen.
+    Knock,
+    /// "Leave?" is on the screen.
+    LeaveQuestion,
+    /// The people pane is open.
+    People,
+    /// The security pane is open.
+    Security,
+    /// Any pane is open.
+    Pane,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Binding {
+    /// The key.
+    pub key: Key,
+    /// Where.
+    pub places: &'static [Place],
+    /// What it means.
+    pub action: Action,
+    /// The key in words.
+    pub label: &'static str,
+    /// For the key bar; empty: not in the bar.
+    pub short: &'static str,
+    /// For help.
+    pub help: &'static str,
+}
+
+const fn row(
+    key: Key,
+    places: &'static [Place],
+    action: Action,
+    label: &'static str,
+    short: &'static str,
+    help: &'static str,
+) -> Binding {
+    Binding { key, places, action, label, short, help }
+}
+
+use Action as A;
+use Key::{Char, Ctrl, Esc};
+use Place as P;
+
+const TALKING: &[Place] = &[P::Waiting, P::Call, P::Knock];
+const EVERYWHERE: &[Place] = &[P::Waiting, P::Call, P::Demo, P::Knock, P::LeaveQuestion, P::Pane];
+
+/// The table, in the order of the key bar.
+pub const TABLE: &[Binding] = &[
+    row(Char('a'), &[P::Knock], A::Admit, "a", "let in", "let the knocker in"),
+    row(Char('d'), &[P::Knock], A::Decline, "d", "decline", "refuse the knocker"),
+    row(Char('q'), &[P::LeaveQuestion], A::LeaveNow, "q", "leave", "leave the call"),
+    row(Esc, &[P::LeaveQuestion], A::Close, "any other key", "stay", "stay in the call"),
+    row(
+        Char('w'),
+        &[P::Security],
+        A::WordsMatch,
+        "w",
+        "words match",
+        "you read the call words to each other and they are the same",
+    ),
+    row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
+    row(
+        Char('y'),
+        &[P::Waiting, P::People],
+        A::Copy,
+        "y",
+        "copy invite",
+        "copy the invite to the clipboard",
+    ),
+    row(
+        Char('k'),
+        &[P::Demo],
+        A::HandOver,
+        "k",
+        "hand Eve a key",
+        "hand Eve Ben's current frame keys: her noise becomes a face",
+    ),
+    row(
+        Char('r'),
+        &[P::Demo],
+        A::NewKeys,
+        "r",
+        "new keys",
+        "new keys for Ada and Ben: Eve is blind again",
+    ),
+    row(
+        Char('t'),
+        &[P::Demo],
+        A::EveSees,
+        "t",
+        "Eve's tap",
+        "Eve looks at UDP bytes, or at what QUIC delivers",
+    ),
+    row(Char('e'), &[P::Demo], A::Explain, "e", "explain", "what you are looking at"),
+    row(Char('m'), TALKING, A::Mic, "m", "mic", "microphone on or off"),
+    row(Char('v'), TALKING, A::Camera, "v", "camera", "camera on or off"),
+    row(Char(' '), TALKING, A::Talk, "space", "talk", "microphone on while you hold the key"),
+    row(Char('p'), &[P::Call], A::People, "p", "people", "who is here; invite somebody"),
+    row(
+        Char('i'),
+        &[P::Call],
+        A::Security,
+        "i",
+        "keys",
+        "who holds keys, the call words, what the line shows",
+    ),
+    row(Char('s'), &[P::Call], A::Stats, "s", "stats", "figures: rates, latency, loss"),
+    row(
+        Char('l'),
+        &[P::Call],
+        A::Layout,
+        "l",
+        "layout",
+        "others large, all equal, without yourself",
+    ),
+    row(
+        Char('g'),
+        &[P::Waiting, P::Call, P::Demo],
+        A::Graphics,
+        "g",
+        "graphics",
+        "next graphics mode",
+    ),
+    row(Esc, &[P::Pane], A::Close, "esc", "close", "close the pane"),
+    row(Char('?'), &[P::Waiting, P::Call, P::Demo], A::Help, "?", "help", "these keys"),
+    row(Char('q'), &[P::Demo], A::LeaveNow, "q", "quit", "end the demonstration"),
+    row(Char('q'), &[P::Waiting, P::Call], A::Leave, "q", "leave", "leave, after one question"),
+    row(Ctrl('c'), EVERYWHERE, A::LeaveNow, "ctrl-c", "", "leave at once"),
+    row(Ctrl('l'), EVERYWHERE, A::Redraw, "ctrl-l", "", "draw the screen anew"),
+    row(
+        Ctrl('z'),
+        EVERYWHERE,
+        A::Suspend,
+        "ctrl-z",
+        "",
+        "to the shell; microphone and camera stop first",
+    ),
+];
+
+/// What `key` means where the first of `places` that knows it wins.
+pub fn find(key: Key, places: &[Place]) -> Option<Action> {
+    places.iter().find_map(|place| {
+        TABLE.iter().find(|row| row.key == key && row.places.contains(place)).map(|row| row.action)
+    })
+}
+
+/// The rows valid in `places`, in the order of the table; one row per key.
+pub fn valid(places: &[Place]) -> Vec<&'static Binding> {
+    let mut rows: Vec<&Binding> = Vec::new();
+    for row in TABLE {
+        let hidden = rows.iter().any(|r| r.key == row.key);
+        if !hidden && places.iter().any(|p| row.places.contains(p)) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// The keys as a Markdown table, for the README.
+pub fn markdown() -> String {
+    let mut text = String::from("| key | does |\n|---|---|\n");
+    for row in TABLE.iter().filter(|r| r.label != "any other key") {
+        text.push_str(&format!("| {} | {} |\n", row.label, row.help));
+    }
+    text
+}
+
+/// A terminal's key event in our terms; `None`: not a key the screen knows.
+pub fn from_event(event: KeyEvent) -> Option<(Key, Press)> {
+    let press = match event.kind {
+        KeyEventKind::Release => Press::Up,
+        KeyEventKind::Press | KeyEventKind::Repeat => Press::Down,
+    };
+    let key = match event.code {
+        KeyCode::Char(c) if event.modifiers.contains(KeyModifiers::CONTROL) => {
+            Ctrl(c.to_ascii_lowercase())
+        }
+        KeyCode::Char(_) if event.modifiers.contains(KeyModifiers::ALT) => return None,
+        KeyCode::Char(c) => Char(c.to_ascii_lowercase()),
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Esc,
+        _ => return None,
+    };
+    Some((key, press))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for (n, row) in TABLE.iter().enumerate() {
+            for other in &TABLE[n + 1..] {
+                let shared = row.places.iter().find(|p| other.places.contains(p));
+                assert!(row.key != other.key || shared.is_none(), "{row:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ctrl_c_works_everywhere() {
+        for place in EVERYWHERE {
+            assert_eq!(find(Ctrl('c'), &[*place]), Some(A::LeaveNow));
+        }
+    }
+
+    #[test]
+    fn enter_means_nothing_anywhere() {
+        assert!(TABLE.iter().all(|row| row.key != Key::Enter));
+    }
+
+    #[test]
+    fn every_key_is_explained() {
+        assert!(TABLE.iter().all(|row| !row.label.is_empty() && !row.help.is_empty()));
+        assert!(markdown().contains("| m | microphone on or off |"));
+    }
+}

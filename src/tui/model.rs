@@ -1,0 +1,501 @@
+//! What the screen shows, as plain data. Whoever runs the call fills these from its snapshots; the
+//! views read them and nothing else.
+
+use crate::tui::theme::Theme;
+use crate::wire::link::MemberId;
+use std::time::{Duration, Instant};
+
+/// Whose picture a rectangle of the screen is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TileRole {
+    /// Our own camera.
+    Own,
+    /// Another member.
+    Member(MemberId),
+    /// In the demonstration: what Ada sees.
+    Ada,
+    /// In the demonstration: what Eve makes of the line.
+    Eve,
+    /// In the demonstration: what Ben sees.
+    Ben,
+}
+
+/// The whole screen's state.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the screen is about now.
+    pub screen: Screen,
+    /// The pane beside the tiles.
+    pub pane: Option<Pane>,
+    /// "Leave the call?" stands on the screen.
+    pub asking_to_leave: bool,
+    /// How tiles share the room.
+    pub layout: LayoutKind,
+    /// Colours.
+    pub theme: Theme,
+    /// The microphone as the user set it (without hold-to-talk).
+    pub mic: bool,
+    /// The camera as the user set it.
+    pub camera: bool,
+    /// One passing line ("invite copied").
+    pub note: Option<Note>,
+    pub(super) knocks: Vec<KnockInfo>,
+    pub(super) knock_since: Option<(u32, Instant)>,
+    pub(super) talk_until: Option<Instant>,
+}
+
+impl Model {
+    /// A model showing `screen`, with microphone and camera as given.
+    pub fn new(screen: Screen, theme: Theme, mic: bool, camera: bool) -> Self {
+        Self {
+            screen,
+            pane: None,
+            asking_to_leave: false,
+            layout: LayoutKind::default(),
+            theme,
+            mic,
+            camera,
+            note: None,
+            knocks: Vec::new(),
+            knock_since: None,
+            talk_until: None,
+        }
+    }
+
+    /// Takes over the knocks that wait for an answer, oldest first. The first one is shown; its
+    /// keys work [`crate::tui::update::KNOCK_GUARD`] after it came to the front.
+    pub fn set_knocks(&mut self, knocks: Vec<KnockInfo>, now: Instant) {
+        self.knocks = knocks;
+        let front = self.knocks.first().map(|k| k.id);
+        if front != self.knock_since.map(|(id, _)| id) {
+            self.knock_since = front.map(|id| (id, now));
+        }
+    }
+
+    /// The knock on the screen, and since when.
+    pub fn knock(&self) -> Option<(&KnockInfo, Instant)> {
+        let (id, since) = self.knock_since?;
+        self.knocks.iter().find(|k| k.id == id).map(|k| (k, since))
+    }
+
+    /// How many knocks wait.
+    pub fn knocks_waiting(&self) -> usize {
+        self.knocks.len()
+    }
+
+    /// Shows one passing line for four seconds.
+    pub fn tell(&mut self, text: impl Into<String>, now: Instant) {
+        self.note = Some(Note { text: text.into(), until: now + Duration::from_secs(4) });
+    }
+
+    /// Whether hold-to-talk is on.
+    pub fn talking(&self) -> bool {
+        self.talk_until.is_some()
+    }
+}
+
+/// One passing line.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The line.
+    pub text: String,
+    /// Shown until then.
+    pub until: Instant,
+}
+
+/// What the screen is about.
+#[derive(Clone, Debug)]
+pub enum Screen {
+    /// Nobody else is there yet: the host's invite, or the joiner's knocking.
+    Waiting(WaitingScreen),
+    /// A call.
+    Call(CallScreen),
+    /// The demonstration.
+    Demo(Box<DemoScreen>),
+}
+
+/// What stands beside the tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    /// Who is here; inviting.
+    People,
+    /// Who holds keys, words, what the line shows.
+    Security,
+    /// Figures.
+    Stats,
+    /// Keys.
+    Help,
+    /// The demonstration explained.
+    Explain,
+}
+
+/// How tiles share the room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayoutKind {
+    /// The others large, the own picture small.
+    #[default]
+    Focus,
+    /// All the same size.
+    Grid,
+    /// Without the own picture.
+    Others,
+}
+
+impl LayoutKind {
+    /// The next one, for the key.
+    pub fn next(self) -> Self {
+        match self {
+            Self::Focus => Self::Grid,
+            Self::Grid => Self::Others,
+            Self::Others => Self::Focus,
+        }
+    }
+}
+
+/// A participant's microphone or camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Track {
+    /// Captured and sent.
+    On,
+    /// Switched off by its owner.
+    Off,
+    /// There is none.
+    Absent,
+}
+
+/// How well an identity is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Ourselves.
+    Own,
+    /// Keys compared: how and when ("verified 2026-08-29, call words").
+    Verified(String),
+    /// In contacts, never compared ("met 2026-08-29").
+    Known(String),
+    /// Never seen before.
+    New,
+    /// The name is a contact's, the key is not: who it looks like ("met 2026-08-29").
+    Changed(String),
+}
+
+/// One participant's tile.
+#[derive(Clone, Debug)]
+pub struct TileInfo {
+    /// Whose.
+    pub role: TileRole,
+    /// Name to show.
+    pub name: String,
+    /// How well known.
+    pub trust: Trust,
+    /// Microphone.
+    pub mic: Track,
+    /// Camera.
+    pub camera: Track,
+    /// Speaking now.
+    pub speaking: bool,
+    /// Age of the newest picture; `None`: no picture yet.
+    pub picture_age: Option<Duration>,
+    /// The connection is lost since then.
+    pub lost: Option<Duration>,
+    /// Nothing is sealed for or by this member until the roster has been on the screen.
+    pub waiting_for_screen: bool,
+    /// Something to say inside the tile instead of a picture (a source that stopped).
+    pub message: Option<String>,
+}
+
+impl TileInfo {
+    /// A tile with nothing special about it.
+    pub fn new(role: TileRole, name: impl Into<String>) -> Self {
+        Self {
+            role,
+            name: name.into(),
+            trust: Trust::New,
+            mic: Track::On,
+            camera: Track::On,
+            speaking: false,
+            picture_age: None,
+            lost: None,
+            waiting_for_screen: false,
+            message: None,
+        }
+    }
+}
+
+/// What became of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressState {
+    /// We listen there.
+    Listening,
+    /// Being tried.
+    Trying,
+    /// Reached.
+    Connected,
+    /// Tried without success, in words.
+    Failed(String),
+}
+
+/// One address and what became of it.
+#[derive(Clone, Debug)]
+pub struct AddressRow {
+    /// As text, with port.
+    pub address: String,
+    /// What kind ("LAN", "IPv6", "advertised").
+    pub kind: String,
+    /// What became of it.
+    pub state: AddressState,
+}
+
+/// Before the call: the host waits for a knock, the joiner to be let in.
+#[derive(Clone, Debug)]
+pub struct WaitingScreen {
+    /// The invite to pass on (host).
+    pub invite: Option<InviteInfo>,
+    /// Where the joining stands, one line ("knocked, waiting to be let in"); host: empty.
+    pub progress: String,
+    /// Fingerprint the other side has to have (joiner: from the invite).
+    pub expects: Option<String>,
+    /// Addresses with their results.
+    pub addresses: Vec<AddressRow>,
+    /// Only private addresses: works on the same LAN or VPN.
+    pub private_only: bool,
+    /// Own picture.
+    pub own: TileInfo,
+    /// Microphone level in dBov (0 loudest, −127 silence); `None`: no microphone.
+    pub mic_level: Option<i8>,
+    /// Own fingerprint, short.
+    pub fingerprint: String,
+}
+
+/// An invite to show.
+#[derive(Clone, Debug)]
+pub struct InviteInfo {
+    /// Text to copy.
+    pub text: String,
+    /// The same for a QR code (upper case).
+    pub qr_text: String,
+    /// Uses left.
+    pub uses: u8,
+    /// Time left.
+    pub expires_in: Duration,
+}
+
+/// A call.
+#[derive(Clone, Debug)]
+pub struct CallScreen {
+    /// Other members first, in the order of joining; the own tile last.
+    pub tiles: Vec<TileInfo>,
+    /// Status line.
+    pub status: Status,
+    /// Everyone who holds keys.
+    pub security: SecurityInfo,
+    /// Figures.
+    pub stats: StatsInfo,
+    /// A further invite, if one is open.
+    pub invite: Option<InviteInfo>,
+    /// Time since the call began.
+    pub since: Duration,
+}
+
+/// What has become of the call words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WordsState {
+    /// Being computed.
+    Computing,
+    /// Not compared yet.
+    NotCompared,
+    /// Compared and equal.
+    Compared,
+    /// They changed after a comparison, and why ("Ben joined").
+    Changed(String),
+}
+
+/// The status line.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// MLS epoch.
+    pub epoch: u64,
+    /// Call words.
+    pub words: WordsState,
+    /// Pictures painted per second.
+    pub fps: f32,
+    /// Capture to paint, in milliseconds; `None`: not measured yet.
+    pub latency_ms: Option<u32>,
+    /// Lost packets in percent.
+    pub loss_pct: f32,
+    /// Sent, kbit/s, everything counted.
+    pub up_kbps: u32,
+    /// Received, kbit/s, everything counted.
+    pub down_kbps: u32,
+    /// Graphics mode in a word.
+    pub graphics: &'static str,
+}
+
+/// A knock waiting for an answer.
+#[derive(Clone, Debug)]
+pub struct KnockInfo {
+    /// Number of the knock in this call.
+    pub id: u32,
+    /// Fingerprint, short form.
+    pub fingerprint: String,
+    /// The name it claims.
+    pub claimed: String,
+    /// How well known.
+    pub trust: Trust,
+    /// Which invite ("this call's first invite, 1 use left").
+    pub invite: String,
+    /// Unanswered, it is refused after this time.
+    pub time_left: Duration,
+}
+
+/// Somebody who holds keys.
+#[derive(Clone, Debug)]
+pub struct PersonInfo {
+    /// Name to show.
+    pub name: String,
+    /// Fingerprint, short form.
+    pub fingerprint: String,
+    /// How well known.
+    pub trust: Trust,
+    /// Holds keys since this epoch.
+    pub since_epoch: u64,
+    /// Who added them; `None`: founded the call.
+    pub added_by: Option<String>,
+    /// Orders the group's changes now.
+    pub host: bool,
+    /// How reached ("direct, 192.0.2.7:4433"); empty for ourselves.
+    pub path: String,
+}
+
+/// Who holds keys, and what to compare.
+#[derive(Clone, Debug)]
+pub struct SecurityInfo {
+    /// MLS epoch.
+    pub epoch: u64,
+    /// Suite in words.
+    pub suite: String,
+    /// The eight call words.
+    pub words: Option<[String; 8]>,
+    /// What has become of them.
+    pub words_state: WordsState,
+    /// Beginning of the epoch authenticator, hexadecimal.
+    pub authenticator: String,
+    /// Everyone who holds keys; ourselves among them.
+    pub people: Vec<PersonInfo>,
+    /// What somebody on the line learns ("sizes and times of packets", …).
+    pub line_shows: Vec<String>,
+}
+
+/// Figures of one member.
+#[derive(Clone, Debug)]
+pub struct PeerStats {
+    /// Name.
+    pub name: String,
+    /// Picture size received.
+    pub size: String,
+    /// Pictures painted per second.
+    pub fps: f32,
+    /// Video, kbit/s received.
+    pub video_kbps: u32,
+    /// Sound, kbit/s received.
+    pub audio_kbps: u32,
+    /// Capture to paint, in milliseconds.
+    pub latency_ms: Option<u32>,
+    /// Round trip in milliseconds.
+    pub rtt_ms: Option<u32>,
+    /// Lost packets in percent.
+    pub loss_pct: f32,
+    /// Sound that had to be invented, in percent.
+    pub concealed_pct: f32,
+    /// Freezes so far.
+    pub freezes: u32,
+}
+
+/// Figures.
+#[derive(Clone, Debug, Default)]
+pub struct StatsInfo {
+    /// One row per other member.
+    pub peers: Vec<PeerStats>,
+    /// What we do ourselves: label and value ("encoding", "240x144 at 30 fps").
+    pub own: Vec<(String, String)>,
+}
+
+/// What Eve looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EveSees {
+    /// The UDP payloads.
+    #[default]
+    Udp,
+    /// What QUIC delivers, as if TLS were broken.
+    Quic,
+}
+
+/// One thing searched for on the line.
+#[derive(Clone, Debug)]
+pub struct SearchRow {
+    /// What.
+    pub what: &'static str,
+    /// Found on the line.
+    pub hits: u64,
+    /// Found by the same code before sealing, or in a planted buffer: the search works.
+    pub control: u64,
+}
+
+/// One direction of the demonstration's call.
+#[derive(Clone, Debug, Default)]
+pub struct DemoFlow {
+    /// Pictures painted per second.
+    pub fps: f32,
+    /// Capture to paint, in milliseconds.
+    pub latency_ms: Option<u32>,
+    /// Lost packets in percent.
+    pub loss_pct: f32,
+    /// kbit/s on the wire.
+    pub kbps: u32,
+}
+
+/// The demonstration: three tiles and the facts under them.
+#[derive(Clone, Debug)]
+pub struct DemoScreen {
+    /// What Ada sees (Ben).
+    pub ada: TileInfo,
+    /// What Eve makes of the line.
+    pub eve: TileInfo,
+    /// What Ben sees (Ada).
+    pub ben: TileInfo,
+    /// Which bytes Eve has.
+    pub eve_sees: EveSees,
+    /// Eve was handed Ben's frame keys.
+    pub handed_over: bool,
+    /// UDP ports: Ada, Eve towards Ada, Eve towards Ben, Ben.
+    pub ports: [u16; 4],
+    /// Epoch as Ada and as Ben see it.
+    pub epoch: [u64; 2],
+    /// Suite in words.
+    pub suite: String,
+    /// Call words as Ada's and as Ben's machine computed them, in one string.
+    pub words: [Option<String>; 2],
+    /// Who holds keys.
+    pub roster: Vec<String>,
+    /// Ada → Ben, Ben → Ada.
+    pub flows: [DemoFlow; 2],
+    /// Searches.
+    pub searches: Vec<SearchRow>,
+    /// Entropy in bits per byte: before sealing, on the line.
+    pub entropy: [f32; 2],
+    /// Packets and bytes Eve has seen.
+    pub seen: [u64; 2],
+    /// Frames Eve tried to open, and opened without handed-over keys.
+    pub tried: [u64; 2],
+}
+
+impl DemoScreen {
+    /// All hits and all controls added up.
+    pub fn totals(&self) -> (u64, u64) {
+        self.searches.iter().fold((0, 0), |(h, c), row| (h + row.hits, c + row.control))
+    }
+
+    /// Both sides computed the same words.
+    pub fn words_agree(&self) -> bool {
+        matches!(&self.words, [Some(a), Some(b)] if a == b)
+    }
+}

@@ -1,0 +1,239 @@
+//! Every word of the screen, in one place.
+
+use crate::tui::model::{
+    AddressState, EveSees, LayoutKind, Status, TileInfo, Track, Trust, WordsState,
+};
+use std::time::Duration;
+
+/// The program.
+pub const NAME: &str = "facetty";
+/// After copying.
+pub const COPIED: &str = "invite copied, if your terminal allows it";
+/// Own name in lists.
+pub const YOU: &str = "you";
+/// Waiting: title of the invite.
+pub const INVITE: &str = "Invite";
+/// Waiting: what to do with it.
+pub const INVITE_HOW: &str =
+    "Send it to one person over a channel you trust. They type: facetty join";
+/// Waiting: nothing leaves before admission.
+pub const JOIN_SAFE: &str = "Nothing of you is captured for others before you are let in.";
+/// Waiting: only private addresses.
+pub const PRIVATE_ONLY: &str = "only private addresses: works on the same LAN or VPN";
+/// The knock's title.
+pub const KNOCK: &str = "Somebody knocks";
+/// The knock's guard.
+pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
+/// The question before leaving.
+pub const LEAVE: &str = "Leave the call?";
+/// Pane titles.
+pub const PEOPLE: &str = "People";
+/// Pane titles.
+pub const SECURITY: &str = "Who holds keys";
+/// Pane titles.
+pub const STATS: &str = "Figures";
+/// Pane titles.
+pub const HELP: &str = "Keys";
+/// Pane titles.
+pub const EXPLAIN: &str = "What you are looking at";
+/// Above the call words.
+pub const WORDS_HOW: &str = "Call words: read them to each other";
+/// When all fits but the room.
+pub const MORE: &str = "more lines: make the window larger";
+/// Too small for pictures.
+pub const TOO_SMALL: &str = "too small for pictures";
+/// Demonstration: the warning while Eve holds keys.
+pub const HANDED_OVER: &str =
+    "You handed Eve Ben's frame keys, so she sees Ada. r makes new keys: blind again.";
+/// Demonstration: what a key would show.
+pub const NOT_HANDED_OVER: &str =
+    "Eve has every byte and no key. k hands her one: watch her picture.";
+/// Demonstration: over the searches.
+pub const SEARCH_TITLE: &str = "Searched on Eve's line";
+/// Demonstration: the count's own check.
+pub const SEARCH_CONTROL: &str = "control";
+/// Demonstration: hits.
+pub const SEARCH_HITS: &str = "found";
+
+/// The demonstration in words.
+pub const EXPLANATION: &[&str] = &[
+    "Ada and Ben are two complete participants in this process: each has its own identity, keys, \
+     endpoint and codecs. They call each other over real UDP sockets on this machine.",
+    "Each was given Eve's address instead of the other's. Eve forwards every packet and keeps a \
+     copy. The ports are on the screen: tcpdump -i lo udp port N shows you what she has.",
+    "Eve has more than a real eavesdropper: t switches from the UDP bytes to what QUIC delivers, \
+     as if TLS were broken. She tries to open, decode and paint each frame. She gets noise.",
+    "Under the pictures: everything secret is searched for on her line, and the same search runs \
+     over the bytes before sealing – the control. No hits mean something only because the \
+     control has some. Entropy alone proves nothing.",
+    "k hands Eve the keys Ben uses now: Ada's face appears, so the noise was no trick. r makes new \
+     keys: Eve is blind within a frame, and the call does not even flicker.",
+];
+
+/// A microphone in words.
+pub fn mic(track: Track) -> &'static str {
+    match track {
+        Track::On => "mic on",
+        Track::Off => "muted",
+        Track::Absent => "no mic",
+    }
+}
+
+/// A camera in words.
+pub fn camera(track: Track) -> &'static str {
+    match track {
+        Track::On => "camera on",
+        Track::Off => "camera off",
+        Track::Absent => "no camera",
+    }
+}
+
+/// What is wrong with a tile's picture, most important first.
+pub fn tile_alert(tile: &TileInfo) -> Option<String> {
+    if let Some(lost) = tile.lost {
+        return Some(format!("lost, retrying {}", seconds(lost)));
+    }
+    if tile.waiting_for_screen {
+        return Some("waiting for the screen".into());
+    }
+    if is_frozen(tile) {
+        return tile.picture_age.map(|age| format!("frozen {}", seconds(age)));
+    }
+    None
+}
+
+/// Whether the newest picture is too old to pass as live.
+pub fn is_frozen(tile: &TileInfo) -> bool {
+    tile.camera == Track::On && tile.picture_age.is_some_and(|age| age > Duration::from_secs(1))
+}
+
+/// What a tile shows instead of a picture; `None`: it shows the picture.
+pub fn tile_words(tile: &TileInfo) -> Option<String> {
+    if let Some(message) = &tile.message {
+        return Some(message.clone());
+    }
+    if tile.lost.is_some() || tile.waiting_for_screen {
+        return tile_alert(tile);
+    }
+    match (tile.camera, tile.picture_age) {
+        (Track::Off | Track::Absent, _) => Some(camera(tile.camera).into()),
+        (Track::On, None) => Some("no picture yet".into()),
+        (Track::On, Some(_)) => None,
+    }
+}
+
+/// How well somebody is known, in a word or two.
+pub fn trust_short(trust: &Trust) -> &'static str {
+    match trust {
+        Trust::Own => YOU,
+        Trust::Verified(_) => "verified",
+        Trust::Known(_) => "known",
+        Trust::New => "new",
+        Trust::Changed(_) => "NEW KEY",
+    }
+}
+
+/// How well somebody is known, as a sentence.
+pub fn trust_long(trust: &Trust) -> String {
+    match trust {
+        Trust::Own => YOU.into(),
+        Trust::Verified(how) | Trust::Known(how) => how.clone(),
+        Trust::New => "never met: not in your contacts".into(),
+        Trust::Changed(who) => {
+            format!("NOT the key you know under this name ({who}). Ask before you let them in.")
+        }
+    }
+}
+
+/// Call words in the status line.
+pub fn words_hint(words: &WordsState) -> String {
+    match words {
+        WordsState::Computing => "words: one moment".into(),
+        WordsState::NotCompared => "words not compared: i".into(),
+        WordsState::Compared => "words match".into(),
+        WordsState::Changed(why) => format!("new words, {why}: i"),
+    }
+}
+
+/// The status line's figures.
+pub fn figures(status: &Status) -> Vec<String> {
+    let latency = status.latency_ms.map_or("– ms".into(), |ms| format!("{ms} ms"));
+    vec![
+        format!("{:.0} fps", status.fps),
+        latency,
+        format!("{:.1} % lost", status.loss_pct),
+        format!("↑{} ↓{} kbit/s", status.up_kbps, status.down_kbps),
+        status.graphics.to_string(),
+    ]
+}
+
+/// An address's result.
+pub fn address(state: &AddressState) -> String {
+    match state {
+        AddressState::Listening => "listening".into(),
+        AddressState::Trying => "trying".into(),
+        AddressState::Connected => "connected".into(),
+        AddressState::Failed(why) => why.clone(),
+    }
+}
+
+/// What Eve looks at.
+pub fn eve_sees(what: EveSees) -> &'static str {
+    match what {
+        EveSees::Udp => "UDP bytes",
+        EveSees::Quic => "inside QUIC",
+    }
+}
+
+/// The layout, after its key.
+pub fn layout(kind: LayoutKind) -> &'static str {
+    match kind {
+        LayoutKind::Focus => "layout: the others large",
+        LayoutKind::Grid => "layout: all the same",
+        LayoutKind::Others => "layout: without yourself",
+    }
+}
+
+/// "5 s", "3 min", "2 h".
+pub fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
+    }
+}
+
+/// "12:04", "1:02:33".
+pub fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    match s / 3600 {
+        0 => format!("{}:{:02}", s / 60, s % 60),
+        h => format!("{h}:{:02}:{:02}", s / 60 % 60, s % 60),
+    }
+}
+
+/// "12 345".
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(seconds(Duration::from_millis(5_900)), "5 s");
+        assert_eq!(seconds(Duration::from_secs(3 * 60 + 5)), "3 min");
+        assert_eq!(clock(Duration::from_secs(724)), "12:04");
+        assert_eq!(clock(Duration::from_secs(3_753)), "1:02:33");
+    }
+}

@@ -1,0 +1,192 @@
+//! Panes beside the pictures: people, who holds keys, figures, keys, explanation.
+
+use super::pen::{self, Row};
+use crate::tui::keymap;
+use crate::tui::model::{
+    CallScreen, Model, Pane, PersonInfo, Screen, SecurityInfo, TileRole, Trust, WordsState,
+};
+use crate::tui::strings;
+use crate::tui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Splits the room: what stays for pictures, what the pane takes. A narrow screen gives it all.
+pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
+    let none = Rect { x: area.right(), width: 0, ..area };
+    if model.pane.is_none() {
+        return (area, none);
+    }
+    let width = if area.width < 72 { area.width } else { (area.width * 2 / 5).clamp(42, 64) };
+    let rest = area.width - width;
+    (Rect { width: rest.saturating_sub(1), ..area }, Rect { x: area.x + rest, width, ..area })
+}
+
+pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole, Rect)> {
+    let theme = &model.theme;
+    let Some(pane) = model.pane else { return Vec::new() };
+    if area.width == 0 {
+        return Vec::new();
+    }
+    let (title, rows) = match (pane, &model.screen) {
+        (Pane::Help, _) => (strings::HELP, help(model)),
+        (Pane::Explain, _) => (strings::EXPLAIN, explain(theme)),
+        (Pane::People, Screen::Call(call)) => (strings::PEOPLE, people(theme, call)),
+        (Pane::Security, Screen::Call(call)) => {
+            (strings::SECURITY, security(theme, &call.security))
+        }
+        (Pane::Stats, Screen::Call(call)) => (strings::STATS, stats(theme, call)),
+        _ => return Vec::new(),
+    };
+    pen::boxed(buf, area, theme, title, &rows, strings::MORE);
+    Vec::new()
+}
+
+fn people(theme: &Theme, call: &CallScreen) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for person in &call.security.people {
+        let host = if person.host { " · host" } else { "" };
+        rows.push(vec![
+            (person.name.clone(), theme.strong),
+            (
+                format!(" · {}", strings::trust_short(&person.trust)),
+                pen::trust_style(theme, &person.trust),
+            ),
+            (host.into(), theme.dim),
+        ]);
+        rows.push(vec![(format!("  {}", person.fingerprint), theme.compare)]);
+        if !person.path.is_empty() {
+            rows.push(vec![(format!("  {}", person.path), theme.dim)]);
+        }
+        rows.push(Vec::new());
+    }
+    match &call.invite {
+        Some(invite) => {
+            let left = strings::seconds(invite.expires_in);
+            rows.push(vec![
+                (format!("{} ", strings::INVITE), theme.strong),
+                (format!("· uses left {} · {left}", invite.uses), theme.dim),
+            ]);
+            rows.push(vec![(invite.text.clone(), theme.compare)]);
+            rows.push(vec![("y".into(), theme.key), (" copies it".into(), theme.dim)]);
+        }
+        None => {
+            rows.push(vec![("n".into(), theme.key), (" makes a further invite".into(), theme.dim)]);
+        }
+    }
+    rows
+}
+
+fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![vec![
+        (format!("epoch {}", info.epoch), theme.strong),
+        (format!(" · {}", info.suite), theme.dim),
+    ]];
+    rows.push(Vec::new());
+    rows.push(vec![(strings::WORDS_HOW.into(), theme.text)]);
+    match &info.words {
+        None => rows.push(vec![("  one moment".into(), theme.dim)]),
+        Some(words) => {
+            for four in words.chunks(4) {
+                rows.push(vec![(format!("  {}", four.join(" ")), theme.compare)]);
+            }
+        }
+    }
+    let mut state = match &info.words_state {
+        WordsState::Computing => vec![("  being computed".into(), theme.dim)],
+        WordsState::NotCompared => vec![("  not compared yet".into(), theme.warn)],
+        WordsState::Compared => vec![("  compared: they match".into(), theme.good)],
+        WordsState::Changed(why) => vec![(format!("  changed: {why}"), theme.warn)],
+    };
+    if matches!(info.words_state, WordsState::NotCompared | WordsState::Changed(_)) {
+        state.push((" · ".into(), theme.dim));
+        state.push(("w".into(), theme.key));
+        state.push((" they match".into(), theme.dim));
+    }
+    rows.push(state);
+    rows.push(Vec::new());
+    for person in &info.people {
+        rows.extend(key_holder(theme, person));
+    }
+    rows.push(Vec::new());
+    rows.push(vec![("authenticator ".into(), theme.dim), (info.authenticator.clone(), theme.text)]);
+    if !info.line_shows.is_empty() {
+        rows.push(vec![
+            ("the line shows ".into(), theme.dim),
+            (info.line_shows.join(", "), theme.text),
+        ]);
+    }
+    rows
+}
+
+fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
+    let mut facts = vec![format!("since epoch {}", person.since_epoch)];
+    match &person.added_by {
+        Some(by) => facts.push(format!("added by {by}")),
+        None => facts.push("founded the call".into()),
+    }
+    if person.host {
+        facts.push("host".into());
+    }
+    if !person.path.is_empty() {
+        facts.push(person.path.clone());
+    }
+    let trust = match &person.trust {
+        Trust::Own => strings::YOU.into(),
+        trust => strings::trust_long(trust),
+    };
+    vec![
+        vec![
+            (person.name.clone(), theme.strong),
+            (format!(" · {trust}"), pen::trust_style(theme, &person.trust)),
+        ],
+        vec![(format!("  {}", person.fingerprint), theme.compare)],
+        vec![(format!("  {}", facts.join(" · ")), theme.dim)],
+    ]
+}
+
+fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {
+    let pair = |label: &str, value: String| -> Row {
+        vec![(format!("  {label:<12}"), theme.dim), (value, theme.text)]
+    };
+    let ms = |value: Option<u32>| value.map_or("–".into(), |v| format!("{v} ms"));
+    let mut rows: Vec<Row> = Vec::new();
+    for peer in &call.stats.peers {
+        rows.push(vec![(peer.name.clone(), theme.strong)]);
+        rows.push(pair("picture", format!("{} · {:.1} fps", peer.size, peer.fps)));
+        let rates = format!("video {} · sound {} kbit/s", peer.video_kbps, peer.audio_kbps);
+        rows.push(pair("received", rates));
+        rows.push(pair("latency", ms(peer.latency_ms)));
+        rows.push(pair("round trip", ms(peer.rtt_ms)));
+        rows.push(pair("lost", format!("{:.1} %", peer.loss_pct)));
+        rows.push(pair("concealed", format!("{:.1} % of the sound", peer.concealed_pct)));
+        rows.push(pair("freezes", peer.freezes.to_string()));
+        rows.push(Vec::new());
+    }
+    if !call.stats.own.is_empty() {
+        rows.push(vec![("You".into(), theme.strong)]);
+    }
+    for (label, value) in &call.stats.own {
+        rows.push(pair(label, value.clone()));
+    }
+    rows
+}
+
+fn help(model: &Model) -> Vec<Row> {
+    let theme = &model.theme;
+    let places = super::Model { pane: None, ..model.clone() }.places();
+    keymap::valid(&places)
+        .iter()
+        .map(|row| vec![(format!("{:<8}", row.label), theme.key), (row.help.into(), theme.text)])
+        .collect()
+}
+
+pub(super) fn explain(theme: &Theme) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for paragraph in strings::EXPLANATION {
+        if !rows.is_empty() {
+            rows.push(Vec::new());
+        }
+        rows.push(vec![((*paragraph).into(), theme.text)]);
+    }
+    rows
+}
