@@ -2,5 +2,7 @@
 
 pub mod exit;
 pub mod log;
+pub mod options;
 pub mod paths;
+pub mod run;
 pub mod shutdown;

@@ -80,6 +80,8 @@ pub enum Action {
 pub enum Place {
     /// Waiting for the first other member.
     Waiting,
+    /// An invite stands on the screen.
+    Invite,
     /// In a call.
     Call,
     /// In the demonstration.
@@ -148,7 +150,7 @@ pub const TABLE: &[Binding] = &[
     row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
     row(
         Char('y'),
-        &[P::Waiting, P::People],
+        &[P::Invite],
         A::Copy,
         "y",
         "copy invite",

@@ -44,30 +44,27 @@ pub const MORE: &str = "more lines: make the window larger";
 pub const TOO_SMALL: &str = "too small for pictures";
 /// Demonstration: the warning while Eve holds keys.
 pub const HANDED_OVER: &str =
-    "You handed Eve Ben's frame keys, so she sees Ada. r makes new keys: blind again.";
+    "You handed Eve Ben's frame keys: she sees Ada. r: new keys, blind again.";
 /// Demonstration: what a key would show.
 pub const NOT_HANDED_OVER: &str =
     "Eve has every byte and no key. k hands her one: watch her picture.";
 /// Demonstration: over the searches.
-pub const SEARCH_TITLE: &str = "Searched on Eve's line";
+pub const SEARCH_TITLE: &str = "Searched for";
 /// Demonstration: the count's own check.
 pub const SEARCH_CONTROL: &str = "control";
 /// Demonstration: hits.
-pub const SEARCH_HITS: &str = "found";
+pub const SEARCH_HITS: &str = "on line";
 
 /// The demonstration in words.
 pub const EXPLANATION: &[&str] = &[
-    "Ada and Ben are two complete participants in this process: each has its own identity, keys, \
-     endpoint and codecs. They call each other over real UDP sockets on this machine.",
-    "Each was given Eve's address instead of the other's. Eve forwards every packet and keeps a \
-     copy. The ports are on the screen: tcpdump -i lo udp port N shows you what she has.",
-    "Eve has more than a real eavesdropper: t switches from the UDP bytes to what QUIC delivers, \
-     as if TLS were broken. She tries to open, decode and paint each frame. She gets noise.",
-    "Under the pictures: everything secret is searched for on her line, and the same search runs \
-     over the bytes before sealing – the control. No hits mean something only because the \
-     control has some. Entropy alone proves nothing.",
-    "k hands Eve the keys Ben uses now: Ada's face appears, so the noise was no trick. r makes new \
-     keys: Eve is blind within a frame, and the call does not even flicker.",
+    "Ada and Ben are two complete participants with their own identities, keys and codecs. They \
+     call each other over real UDP – through Eve, who keeps a copy of every packet.",
+    "Eve tries to open, decode and paint each frame: noise. t also gives her what QUIC delivers, \
+     as if TLS were broken. tcpdump -i lo udp port N shows you what she has.",
+    "Below, everything secret is searched for on her line – and, as a control, before sealing. \
+     No hits mean something only because the control has some. Entropy proves nothing.",
+    "k hands Eve the keys Ben uses now: Ada's face appears, so the noise was no trick. r makes \
+     new keys: Eve is blind within a frame, and the call does not flicker.",
 ];
 
 /// A microphone in words.
@@ -85,6 +82,15 @@ pub fn camera(track: Track) -> &'static str {
         Track::On => "camera on",
         Track::Off => "camera off",
         Track::Absent => "no camera",
+    }
+}
+
+/// The same for a narrow tile.
+pub fn camera_short(track: Track) -> &'static str {
+    match track {
+        Track::On => "cam on",
+        Track::Off => "cam off",
+        Track::Absent => "no cam",
     }
 }
 

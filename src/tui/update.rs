@@ -98,6 +98,9 @@ impl Model {
             Some(_) => places.push(Place::Pane),
             None => {}
         }
+        if self.shows_invite() {
+            places.push(Place::Invite);
+        }
         places.push(match self.screen {
             Screen::Waiting(_) => Place::Waiting,
             Screen::Call(_) => Place::Call,
@@ -164,16 +167,16 @@ impl Model {
     }
 
     fn copy(&mut self, now: Instant) -> Option<Command> {
-        let there = match &self.screen {
-            Screen::Waiting(waiting) => waiting.invite.is_some(),
-            Screen::Call(call) => call.invite.is_some(),
-            Screen::Demo(_) => false,
-        };
-        if !there {
-            return None;
-        }
         self.tell(strings::COPIED, now);
         Some(Command::CopyInvite)
+    }
+
+    fn shows_invite(&self) -> bool {
+        match &self.screen {
+            Screen::Waiting(waiting) => waiting.invite.is_some(),
+            Screen::Call(call) => self.pane == Some(Pane::People) && call.invite.is_some(),
+            Screen::Demo(_) => false,
+        }
     }
 
     /// Only words that stand on the screen can be said to match.

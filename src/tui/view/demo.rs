@@ -54,7 +54,7 @@ pub(super) fn draw(
         vec![(format!("{:.0} fps · {ms} ms", flow.fps), theme.text)]
     };
     let opened: Row = if demo.handed_over {
-        vec![("with a handed-over key".into(), theme.warn)]
+        vec![("with Ben's key".into(), theme.warn)]
     } else {
         vec![(format!("opened {}", strings::thousands(demo.tried[1])), theme.text)]
     };
@@ -129,12 +129,22 @@ fn call_rows(model: &Model, demo: &DemoScreen) -> Vec<Row> {
     }
     for (name, flow) in ["Ada→Ben", "Ben→Ada"].iter().zip(&demo.flows) {
         let ms = flow.latency_ms.map_or("–".into(), |ms| ms.to_string());
-        rows.push(vec![
-            label(name),
-            (format!("{:.0} fps {ms} ms {:.1} % lost ", flow.fps, flow.loss_pct), theme.text),
-            (format!("{} kbit/s", flow.kbps), theme.text),
-        ]);
+        let figures = format!("{:.0} fps · {ms} ms · {} kbit/s", flow.fps, flow.kbps);
+        rows.push(vec![label(name), (figures, theme.text)]);
     }
+    let [there, back] = [&demo.flows[0], &demo.flows[1]].map(|flow| flow.loss_pct);
+    rows.push(vec![label("lost"), (format!("{there:.1} % · {back:.1} %"), theme.text)]);
+    rows.push(vec![
+        label("Eve saw"),
+        (
+            format!(
+                "{} packets, {} kB",
+                strings::thousands(demo.seen[0]),
+                strings::thousands(demo.seen[1] / 1000)
+            ),
+            theme.text,
+        ),
+    ]);
     rows
 }
 
@@ -172,13 +182,13 @@ fn search_rows(model: &Model, demo: &DemoScreen, width: u16) -> Vec<Row> {
     let (hits, control) = demo.totals();
     let verdict = match (hits, control) {
         (_, 0) => ("the search is not checked yet".to_string(), theme.warn),
-        (0, _) => ("nothing found; the control found all".to_string(), theme.good),
+        (0, _) => ("nothing found; the control works".to_string(), theme.good),
         _ => ("FOUND ON THE LINE".to_string(), theme.bad),
     };
     rows.push(vec![verdict]);
     rows.push(vec![
         ("entropy ".into(), theme.dim),
-        (format!("{:.2} → {:.2} bit/byte", demo.entropy[0], demo.entropy[1]), theme.text),
+        (format!("{:.2} → {:.2} bit", demo.entropy[0], demo.entropy[1]), theme.text),
         (" (no proof)".into(), theme.dim),
     ]);
     rows.push(vec![
@@ -188,17 +198,6 @@ fn search_rows(model: &Model, demo: &DemoScreen, width: u16) -> Vec<Row> {
                 "tried {}, opened {}",
                 strings::thousands(demo.tried[0]),
                 strings::thousands(demo.tried[1])
-            ),
-            theme.text,
-        ),
-    ]);
-    rows.push(vec![
-        ("seen ".into(), theme.dim),
-        (
-            format!(
-                "{} packets, {} kB",
-                strings::thousands(demo.seen[0]),
-                strings::thousands(demo.seen[1] / 1000)
             ),
             theme.text,
         ),

@@ -196,6 +196,7 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
         }
         Screen::Call(call) => {
             rows.push(roster_row(model, call));
+            roster = Some((call.security.epoch, rows.len()));
             for tile in &call.tiles {
                 let state = strings::tile_alert(tile).unwrap_or_else(|| {
                     format!("{}, {}", strings::mic(tile.mic), strings::camera(tile.camera))
@@ -203,17 +204,21 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
                 rows.push(vec![(format!("{}: ", tile.name), theme.strong), (state, theme.text)]);
             }
             rows.push(vec![(strings::words_hint(&call.status.words), theme.warn)]);
-            roster = Some(call.security.epoch);
         }
         Screen::Demo(demo) => rows.extend(demo::short_rows(model, demo)),
     }
     rows.push(vec![(strings::TOO_SMALL.into(), theme.dim)]);
-    let lines: Vec<Row> = rows.iter().flat_map(|row| pen::wrap_row(row, area.width)).collect();
+    let wrapped: Vec<Vec<Row>> = rows.iter().map(|row| pen::wrap_row(row, area.width)).collect();
+    let until = |rows: usize| wrapped.iter().take(rows).map(Vec::len).sum::<usize>();
+    // Shown whole, if the lines up to the roster's last one are on the screen.
+    let roster = roster
+        .filter(|(_, rows)| until(*rows) <= usize::from(area.height))
+        .map(|(epoch, _)| epoch);
+    let lines: Vec<&Row> = wrapped.iter().flatten().collect();
     for (row, y) in lines.iter().zip(area.y..area.bottom()) {
         pen::row(buf, area.x, y, area.width, row);
     }
-    let fits = lines.len() <= usize::from(area.height);
-    Drawn { tiles: Vec::new(), roster: roster.filter(|_| fits) }
+    Drawn { tiles: Vec::new(), roster }
 }
 
 fn split(area: Rect, head: u16, foot: u16) -> (Rect, Rect, Rect) {

@@ -146,19 +146,19 @@ fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
 
 fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {
     let pair = |label: &str, value: String| -> Row {
-        vec![(format!("  {label:<12}"), theme.dim), (value, theme.text)]
+        vec![(format!("  {label:<11}"), theme.dim), (value, theme.text)]
     };
     let ms = |value: Option<u32>| value.map_or("–".into(), |v| format!("{v} ms"));
     let mut rows: Vec<Row> = Vec::new();
     for peer in &call.stats.peers {
         rows.push(vec![(peer.name.clone(), theme.strong)]);
         rows.push(pair("picture", format!("{} · {:.1} fps", peer.size, peer.fps)));
-        let rates = format!("video {} · sound {} kbit/s", peer.video_kbps, peer.audio_kbps);
+        let rates = format!("{} + {} kbit/s", peer.video_kbps, peer.audio_kbps);
         rows.push(pair("received", rates));
         rows.push(pair("latency", ms(peer.latency_ms)));
         rows.push(pair("round trip", ms(peer.rtt_ms)));
         rows.push(pair("lost", format!("{:.1} %", peer.loss_pct)));
-        rows.push(pair("concealed", format!("{:.1} % of the sound", peer.concealed_pct)));
+        rows.push(pair("concealed", format!("{:.1} % of sound", peer.concealed_pct)));
         rows.push(pair("freezes", peer.freezes.to_string()));
         rows.push(Vec::new());
     }

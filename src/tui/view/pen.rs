@@ -157,14 +157,16 @@ pub(super) fn rows_in(buf: &mut Buffer, area: Rect, theme: &Theme, rows: &[Row],
 }
 
 /// Breaks a row at spaces into rows of at most `room` columns, styles kept; words that are longer
-/// are cut. Further lines are indented as the first one is.
+/// are cut. Further lines are indented under the first.
 pub(super) fn wrap_row(row: &[(String, Style)], room: u16) -> Vec<Row> {
     if row.is_empty() || room == 0 {
         return vec![Vec::new()];
     }
     let first = row.first().map_or("", |(text, _)| text.as_str());
-    let indent = (first.len() - first.trim_start_matches(' ').len()) as u16;
-    let indent = if indent < room / 2 { indent } else { 0 };
+    // Further lines stand under the words behind a label, or where the first one began.
+    let leading = width(first) - width(first.trim_start_matches(' '));
+    let label = if row.len() > 1 && first.ends_with(' ') { width(first) } else { leading };
+    let indent = if label <= room / 2 { label } else { 0 };
     let mut lines: Vec<Row> = Vec::new();
     let mut line: Row = Vec::new();
     let mut used = 0;
@@ -176,7 +178,7 @@ pub(super) fn wrap_row(row: &[(String, Style)], room: u16) -> Vec<Row> {
                 break;
             }
             if used > indent {
-                lines.push(std::mem::take(&mut line));
+                lines.push(trimmed(std::mem::take(&mut line)));
                 used = indent;
                 if indent > 0 {
                     line.push((" ".repeat(usize::from(indent)), style));
@@ -193,8 +195,16 @@ pub(super) fn wrap_row(row: &[(String, Style)], room: u16) -> Vec<Row> {
         used += width(&rest);
         line.push((rest, style));
     }
-    lines.push(line);
+    lines.push(trimmed(line));
     lines
+}
+
+/// Without the spaces at its end.
+fn trimmed(mut line: Row) -> Row {
+    if let Some((text, _)) = line.last_mut() {
+        text.truncate(text.trim_end_matches(' ').len());
+    }
+    line
 }
 
 /// How many bytes of `text` take at most `room` columns; at least one character.
@@ -243,7 +253,7 @@ mod tests {
     fn wrapping_keeps_every_word_within_the_room() {
         let row = vec![("the quick brown fox jumps".to_string(), Style::new())];
         let lines = plain(&wrap_row(&row, 10));
-        assert_eq!(lines, ["the quick ", "brown fox ", "jumps"]);
+        assert_eq!(lines, ["the quick", "brown fox", "jumps"]);
     }
 
     #[test]
@@ -255,7 +265,13 @@ mod tests {
     #[test]
     fn wrapped_lines_keep_the_indent() {
         let row = vec![("  one two three".to_string(), Style::new())];
-        assert_eq!(plain(&wrap_row(&row, 9)), ["  one two ", "  three"]);
+        assert_eq!(plain(&wrap_row(&row, 9)), ["  one two", "  three"]);
+    }
+
+    #[test]
+    fn wrapped_lines_stand_beside_their_label() {
+        let row = vec![("known  ".to_string(), Style::new()), ("never met at all".into(), Style::new())];
+        assert_eq!(plain(&wrap_row(&row, 16)), ["known  never met", "       at all"]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn draw(
 
 /// Height of a framed tile of this width whose picture just fills it.
 pub(super) fn picture_height(width: u16) -> u16 {
-    (f32::from(width.saturating_sub(2)) / ASPECT).round() as u16 + 2
+    (f32::from(width.saturating_sub(2)) / ASPECT).ceil() as u16 + 2
 }
 
 /// Draws one tile; returns where its picture goes, if it shows one.
@@ -75,7 +75,10 @@ pub(super) fn one(
         state = vec![("talking".into(), theme.good)];
     }
     state.push((" · ".into(), theme.dim));
-    state.push((strings::camera(tile.camera).into(), theme.text));
+    let camera = strings::camera(tile.camera);
+    let fits = pen::row_width(&state) + pen::width(camera) + 6 <= area.width;
+    let camera = if fits { camera } else { strings::camera_short(tile.camera) };
+    state.push((camera.into(), theme.text));
     let picture = framed(model, tile, &title, &state, area, buf);
     if tile.speaking {
         let words = [("speaking".to_string(), theme.frame_live)];

@@ -38,7 +38,7 @@ pub(super) fn draw(
     let own_height = tiles::picture_height(own_width).min(area.height - needed.min(area.height));
     let mut drawn = Vec::new();
     let mut words = beside;
-    if own_height >= 5 {
+    if own_height >= 7 {
         let width = own_width.min((f32::from(own_height - 2) * 10.0 / 3.0) as u16 + 2);
         let place = Rect { width, height: own_height, ..beside };
         drawn.extend(tiles::one(model, &screen.own, place, buf));

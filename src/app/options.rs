@@ -1,0 +1,167 @@
+//! What a run is asked to do: flags, settings and invite after validation. Whoever runs a call
+//! takes these and checks nothing again.
+
+use crate::app::log::Log;
+use crate::app::paths::Paths;
+use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
+use crate::identity::{DisplayName, Fingerprint};
+use crate::invite::Invite;
+use crate::media::frame::Size;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What every run has.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Files.
+    pub paths: Paths,
+    /// The running log.
+    pub log: Log,
+}
+
+/// Where a run's events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// The call screen on the terminal.
+    Screen,
+    /// Lines of words (`--plain`, or no terminal).
+    Plain,
+    /// Lines of JSON (`--json`).
+    Json,
+}
+
+/// How pictures become cells: `--graphics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Graphics {
+    /// What the terminal can do best, by probing it.
+    #[default]
+    Auto,
+    /// 2x3 blocks per cell.
+    Sextant,
+    /// 2x2 blocks per cell.
+    Quadrant,
+    /// Two blocks per cell.
+    Half,
+    /// Letters.
+    Ascii,
+}
+
+/// Sources and sinks of one participant.
+#[derive(Clone, Debug)]
+pub struct MediaOptions {
+    /// Pictures.
+    pub video: VideoSpec,
+    /// `video` was chosen by flag or settings; else a missing camera is no failure.
+    pub video_chosen: bool,
+    /// Sound.
+    pub audio: AudioSpec,
+    /// `audio` was chosen by flag or settings; else a missing microphone is no failure.
+    pub audio_chosen: bool,
+    /// Where received pictures go.
+    pub view: ViewSpec,
+    /// Where received sound goes.
+    pub speaker: SpeakerSpec,
+    /// Tile to ask of the others; `None`: what the view can show.
+    pub tile: Option<Size>,
+    /// Highest frame rate, in tenths of a frame per second; `None`: what the view can show.
+    pub decifps: Option<u16>,
+    /// How pictures become cells.
+    pub graphics: Graphics,
+}
+
+/// Who is let in without asking: `--admit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Ask on the screen; without one refuse at once.
+    Ask,
+    /// Whoever has the invite.
+    Any,
+    /// These identities only.
+    Only(Vec<Fingerprint>),
+}
+
+/// What `call` and `join` share.
+#[derive(Clone, Debug)]
+pub struct PartyOptions {
+    /// Files and log.
+    pub base: Base,
+    /// Name shown to the others.
+    pub name: DisplayName,
+    /// Sources and sinks.
+    pub media: MediaOptions,
+    /// Where events go.
+    pub front: Front,
+    /// Leave after this time.
+    pub seconds: Option<Duration>,
+    /// UDP address to bind; `None`: any port, IPv6 and IPv4.
+    pub listen: Option<SocketAddr>,
+    /// Further addresses under which this machine is reached.
+    pub advertise: Vec<SocketAddr>,
+    /// The other side must be this identity.
+    pub expect: Option<Fingerprint>,
+    /// Who is let in without asking.
+    pub admit: Admit,
+    /// Uses of an invite.
+    pub uses: u8,
+    /// Life of an invite.
+    pub expires: Duration,
+}
+
+/// `facetty call`.
+#[derive(Clone, Debug)]
+pub struct CallOptions {
+    /// Everything.
+    pub party: PartyOptions,
+}
+
+/// `facetty join`.
+pub struct JoinOptions {
+    /// Everything but the invite.
+    pub party: PartyOptions,
+    /// The invite.
+    pub invite: Invite,
+}
+
+/// `facetty demo`.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Files and log; the demonstration reads and writes no identity.
+    pub base: Base,
+    /// Screen or lines.
+    pub front: Front,
+    /// End after this time; `None`: on the screen until `q`.
+    pub seconds: Option<Duration>,
+    /// Keep Eve's capture here.
+    pub tap: Option<PathBuf>,
+    /// Write a picture of the screen here and end.
+    pub shot: Option<PathBuf>,
+    /// How pictures become cells.
+    pub graphics: Graphics,
+}
+
+/// What `loopback` plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// One that is built in.
+    Named(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// `facetty loopback`.
+#[derive(Clone, Debug)]
+pub struct LoopbackOptions {
+    /// Files and log.
+    pub base: Base,
+    /// What to play.
+    pub scenario: Scenario,
+    /// Seed of network and patterns; keys are never seeded.
+    pub seed: u64,
+    /// Real sockets and clock instead of virtual ones.
+    pub real_time: bool,
+    /// Report as JSON.
+    pub json: bool,
+    /// Keep the capture here.
+    pub tap: Option<PathBuf>,
+}
