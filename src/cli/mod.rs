@@ -1,6 +1,78 @@
-//! Command line: one file per subcommand.
+//! Command line: one file per subcommand. Each turns flags into validated options, starts the run,
+//! and returns how it ended; messages go to standard error, results to standard output.
+
+mod args;
+mod call;
+mod completions;
+mod demo;
+mod devices;
+mod doctor;
+mod id;
+mod inventory;
+mod join;
+mod loopback;
+mod man;
+mod party;
+mod selftest;
+mod welcome;
+
+use crate::app::exit::{Exit, Failure};
+use crate::app::log::Log;
+use crate::app::options::Base;
+use crate::app::paths::Paths;
+use args::{Cli, Command};
+use clap::Parser;
+use std::io::Write;
+
+pub use args::command;
 
 /// Parses the command line, runs the subcommand, maps its end to the exit code.
 pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version end well; a reader that has gone is none of our business.
+            let _ = e.print();
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Ended };
+            return exit.into();
+        }
+    };
+    let exit = match start(cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit
+        }
+    };
+    exit.into()
+}
+
+fn start(cli: Cli) -> Result<Exit, Failure> {
+    let log = cli.log;
+    let base = || -> Result<Base, Failure> {
+        let paths = Paths::find()?;
+        let level = std::env::var("FACETTY_LOG").ok();
+        let log = Log::start(log.as_ref().unwrap_or(&paths.log), level.as_deref())?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "facetty begins");
+        Ok(Base { paths, log })
+    };
+    match cli.command {
+        None => welcome::run(),
+        Some(Command::Call(args)) => call::run(args, base()?),
+        Some(Command::Join(args)) => join::run(args, base()?),
+        Some(Command::Demo(args)) => demo::run(args, base()?),
+        Some(Command::Loopback(args)) => loopback::run(args, base()?),
+        Some(Command::Id(args)) => id::run(args, &Paths::find()?),
+        Some(Command::Devices(args)) => devices::run(args),
+        Some(Command::Doctor(args)) => doctor::run(args, &Paths::find()?),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => man::run(args),
+    }
+}
+
+/// Whether a person sits in front of both ends of the terminal.
+fn has_terminal() -> bool {
+    use std::io::IsTerminal;
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !dumb
 }

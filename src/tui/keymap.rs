@@ -148,14 +148,7 @@ pub const TABLE: &[Binding] = &[
         "you read the call words to each other and they are the same",
     ),
     row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
-    row(
-        Char('y'),
-        &[P::Invite],
-        A::Copy,
-        "y",
-        "copy invite",
-        "copy the invite to the clipboard",
-    ),
+    row(Char('y'), &[P::Invite], A::Copy, "y", "copy invite", "copy the invite to the clipboard"),
     row(
         Char('k'),
         &[P::Demo],

@@ -211,9 +211,8 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     let wrapped: Vec<Vec<Row>> = rows.iter().map(|row| pen::wrap_row(row, area.width)).collect();
     let until = |rows: usize| wrapped.iter().take(rows).map(Vec::len).sum::<usize>();
     // Shown whole, if the lines up to the roster's last one are on the screen.
-    let roster = roster
-        .filter(|(_, rows)| until(*rows) <= usize::from(area.height))
-        .map(|(epoch, _)| epoch);
+    let roster =
+        roster.filter(|(_, rows)| until(*rows) <= usize::from(area.height)).map(|(epoch, _)| epoch);
     let lines: Vec<&Row> = wrapped.iter().flatten().collect();
     for (row, y) in lines.iter().zip(area.y..area.bottom()) {
         pen::row(buf, area.x, y, area.width, row);

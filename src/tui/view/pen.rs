@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn wrapped_lines_stand_beside_their_label() {
-        let row = vec![("known  ".to_string(), Style::new()), ("never met at all".into(), Style::new())];
+        let row =
+            vec![("known  ".to_string(), Style::new()), ("never met at all".into(), Style::new())];
         assert_eq!(plain(&wrap_row(&row, 16)), ["known  never met", "       at all"]);
     }
 

@@ -1,0 +1,341 @@
+//! The grammar of the command line, as clap types; completions and the manual come from the same.
+
+use crate::app::exit::Exit;
+use crate::config::{
+    AudioSpec, SpeakerSpec, VideoSpec, ViewSpec, parse_duration, parse_fps, parse_tile,
+};
+use crate::identity::{DisplayName, Fingerprint};
+use crate::media::frame::Size;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// End-to-end encrypted video calls in the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "facetty", version, max_term_width = 100, after_long_help = exit_codes())]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Write the log here instead of the state folder [level: FACETTY_LOG=debug]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Call(CallArgs),
+    Join(JoinArgs),
+    Demo(DemoArgs),
+    Loopback(LoopbackArgs),
+    Id(IdArgs),
+    Devices(DevicesArgs),
+    Doctor(DoctorArgs),
+    Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// Open a call: prints an invite and waits for a knock
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty call                                    invite one person
+  facetty call --uses 2 --expires 2h              invite two, valid for two hours
+  facetty call --listen 0.0.0.0:4433 --advertise call.example.org:4433
+                                                  behind a router that forwards the port
+  facetty call --json --admit --video pattern --audio voice --seconds 30
+                                                  without a terminal, for scripts")]
+pub(super) struct CallArgs {
+    #[command(flatten)]
+    pub party: PartyArgs,
+}
+
+/// Join a call by its invite
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty join                  asks for the invite: it stays out of your shell's history
+  facetty join - < invite.txt   reads it from a file
+  facetty join facetty1…        takes it from the command line (others on this machine may see it)")]
+pub(super) struct JoinArgs {
+    /// The invite; "-" reads it from standard input; left out: asked for
+    #[arg(value_name = "INVITE")]
+    pub invite: Option<String>,
+
+    #[command(flatten)]
+    pub party: PartyArgs,
+}
+
+/// What `call` and `join` share.
+#[derive(Debug, Args)]
+pub(super) struct PartyArgs {
+    /// Name shown to the others [default: settings, then login name]
+    #[arg(long, value_parser = DisplayName::parse)]
+    pub name: Option<DisplayName>,
+
+    /// Pictures: camera[:N], pattern[:card|flash|noise], y4m:FILE, pipe:COMMAND, none
+    #[arg(long, value_name = "SOURCE", help_heading = "Sources and sinks")]
+    pub video: Option<VideoSpec>,
+
+    /// Sound: mic, wav:FILE, voice, tone, none
+    #[arg(long, value_name = "SOURCE", help_heading = "Sources and sinks")]
+    pub audio: Option<AudioSpec>,
+
+    /// No pictures of your own (the same as --video none)
+    #[arg(long, conflicts_with = "video", help_heading = "Sources and sinks")]
+    pub audio_only: bool,
+
+    /// Received pictures: tty, y4m:FILE, none
+    #[arg(long, value_name = "SINK", help_heading = "Sources and sinks")]
+    pub view: Option<ViewSpec>,
+
+    /// Received sound: default, wav:FILE, none
+    #[arg(long, value_name = "SINK", help_heading = "Sources and sinks")]
+    pub speaker: Option<SpeakerSpec>,
+
+    /// Picture size to ask of the others [default: what the view can show]
+    #[arg(long, value_name = "WxH", value_parser = parse_tile, help_heading = "Sources and sinks")]
+    pub tile: Option<Size>,
+
+    /// Most pictures per second [default: what the view can show]
+    #[arg(long, value_name = "N", value_parser = parse_fps, help_heading = "Sources and sinks")]
+    pub fps: Option<u16>,
+
+    /// How pictures become cells
+    #[arg(long, value_enum, help_heading = "Sources and sinks")]
+    pub graphics: Option<GraphicsArg>,
+
+    /// UDP address to bind; port 0 takes any [default: any free port]
+    #[arg(long, value_name = "ADDR", value_parser = super::party::parse_listen, help_heading = "Network")]
+    pub listen: Option<std::net::SocketAddr>,
+
+    /// A further address under which you are reached; may be repeated
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Network")]
+    pub advertise: Vec<String>,
+
+    /// How many people an invite lets knock
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Admission")]
+    pub uses: u8,
+
+    /// How long an invite is valid: 90s, 10m, 2h
+    #[arg(long, value_name = "T", default_value = "1h", value_parser = parse_duration, help_heading = "Admission")]
+    pub expires: Duration,
+
+    /// Let in without asking: anybody with the invite, or one fingerprint; may be repeated
+    #[arg(
+        long,
+        value_name = "any|FINGERPRINT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "any",
+        action = ArgAction::Append,
+        value_parser = super::party::parse_admit,
+        help_heading = "Admission"
+    )]
+    pub admit: Vec<AdmitArg>,
+
+    /// The other side must have this fingerprint, else end with code 6
+    #[arg(long, value_name = "FINGERPRINT", help_heading = "Admission")]
+    pub expect: Option<Fingerprint>,
+
+    /// No terminal: one JSON object per line and event
+    #[arg(long, help_heading = "Scripts")]
+    pub json: bool,
+
+    /// Leave after this many seconds
+    #[arg(long, value_name = "N", value_parser = parse_duration, help_heading = "Scripts")]
+    pub seconds: Option<Duration>,
+}
+
+/// One `--admit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AdmitArg {
+    Any,
+    Only(Fingerprint),
+}
+
+/// `--graphics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum GraphicsArg {
+    Auto,
+    Sextant,
+    Quadrant,
+    Half,
+    Ascii,
+}
+
+/// See a call through the eyes of Ada, Ben and Eve, who taps the line
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty demo                            on the screen; k, r, e, ? and q
+  facetty demo --plain                    ten seconds, the same facts as lines
+  facetty demo --tap eve.pcapng           keep what Eve saw, for Wireshark or tcpdump
+
+With --plain, or without a terminal, it ends with code 1 if anything readable was found on the
+line, the search itself failed its control, call words differ, or a side painted nothing.")]
+pub(super) struct DemoArgs {
+    /// Lines instead of the screen
+    #[arg(long)]
+    pub plain: bool,
+
+    /// End after this many seconds [default with --plain: 10]
+    #[arg(long, value_name = "N", value_parser = parse_duration)]
+    pub seconds: Option<Duration>,
+
+    /// Keep everything Eve saw in this file (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub tap: Option<PathBuf>,
+
+    /// Write a picture of the screen (SVG) and end
+    #[arg(long, value_name = "FILE")]
+    pub shot: Option<PathBuf>,
+
+    /// How pictures become cells
+    #[arg(long, value_enum)]
+    pub graphics: Option<GraphicsArg>,
+}
+
+/// Play a scenario through the whole stack and report
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty loopback                                  the scenario \"clean\", in virtual time
+  facetty loopback loss-5 --json                    5 % loss; the report as JSON
+  facetty loopback examples/scenarios/step-2m-300k-2m.toml --seed 7
+  facetty loopback clean --real-time                real sockets and clock")]
+pub(super) struct LoopbackArgs {
+    /// A scenario file, or the name of a built-in one
+    #[arg(value_name = "SCENARIO", default_value = "clean")]
+    pub scenario: String,
+
+    /// Seed of network and patterns (keys are never seeded)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Real sockets and clock instead of virtual ones
+    #[arg(long)]
+    pub real_time: bool,
+
+    /// The report as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Keep everything that went over the line in this file (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub tap: Option<PathBuf>,
+}
+
+/// Show your fingerprint; makes your identity on first use
+#[derive(Debug, Args)]
+pub(super) struct IdArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List cameras, microphones and loudspeakers with the flag to paste
+#[derive(Debug, Args)]
+pub(super) struct DevicesArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Check terminal, devices, network and cryptography
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print a completion script
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty completions bash > ~/.local/share/bash-completion/completions/facetty
+  facetty completions zsh  > ~/.zfunc/_facetty
+  facetty completions fish > ~/.config/fish/completions/facetty.fish")]
+pub(super) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Shells with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Print a manual page
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Of this subcommand instead of the program
+    pub subcommand: Option<String>,
+}
+
+/// The whole grammar, for completions, the manual and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
+    }
+    text.push_str(
+        "\nFiles are kept in the platform's usual folders, or all in $FACETTY_HOME.\n\
+         NO_COLOR turns colours of the screen off (pictures keep theirs).",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(args: &[&str]) -> PartyArgs {
+        let all = ["facetty", "call"].iter().chain(args);
+        match Cli::try_parse_from(all).expect("valid").command {
+            Some(Command::Call(call)) => call.party,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn admit_takes_nothing_any_or_fingerprints() {
+        assert!(party(&[]).admit.is_empty());
+        assert_eq!(party(&["--admit"]).admit, [AdmitArg::Any]);
+        assert_eq!(party(&["--admit=any"]).admit, [AdmitArg::Any]);
+        let one = "abcd-efgh-ijkl-mnop";
+        let admit = format!("--admit={one}");
+        let fingerprint: Fingerprint = one.parse().expect("valid");
+        assert_eq!(party(&[&admit]).admit, [AdmitArg::Only(fingerprint)]);
+        let wrong = Cli::try_parse_from(["facetty", "call", "--admit=somebody"]);
+        assert!(wrong.expect_err("refused").to_string().contains("fingerprint"));
+    }
+
+    #[test]
+    fn audio_only_and_a_video_source_exclude_each_other() {
+        let both = ["facetty", "call", "--audio-only", "--video", "pattern"];
+        assert!(Cli::try_parse_from(both).is_err());
+    }
+
+    #[test]
+    fn flags_of_sources_say_what_would_be_right() {
+        let wrong = Cli::try_parse_from(["facetty", "join", "--video", "webcam"]);
+        let message = wrong.expect_err("refused").to_string();
+        assert!(message.contains("camera[:N]"), "{message}");
+    }
+}

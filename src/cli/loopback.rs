@@ -1,0 +1,37 @@
+//! `facetty loopback`.
+
+use super::args::LoopbackArgs;
+use crate::app::exit::{Exit, Failure};
+use crate::app::options::{Base, LoopbackOptions, Scenario};
+
+pub(super) fn run(args: LoopbackArgs, base: Base) -> Result<Exit, Failure> {
+    crate::app::run::loopback(LoopbackOptions {
+        base,
+        scenario: scenario(args.scenario),
+        seed: args.seed,
+        real_time: args.real_time,
+        json: args.json,
+        tap: args.tap,
+    })
+}
+
+/// A path if it looks like one, else a name.
+fn scenario(text: String) -> Scenario {
+    if text.contains('/') || text.ends_with(".toml") {
+        Scenario::File(text.into())
+    } else {
+        Scenario::Named(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_is_a_path_or_a_name() {
+        assert_eq!(scenario("clean".into()), Scenario::Named("clean".into()));
+        assert_eq!(scenario("x.toml".into()), Scenario::File("x.toml".into()));
+        assert_eq!(scenario("./x".into()), Scenario::File("./x".into()));
+    }
+}
