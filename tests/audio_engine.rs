@@ -158,12 +158,12 @@ fn packet_time_and_rate_change_without_a_gap() {
 
 #[test]
 fn drifting_clocks_neither_starve_nor_pile_up() {
-    for ppm in [-500i64, 500] {
+    for ppm in [-1000i64, 1000] {
         let origin = Instant::now();
         let (mut from, mut to) = (AudioEngine::new(origin), AudioEngine::new(origin));
         let sound = speechlike(1);
         let (mut captured, mut worst) = (0u64, (u32::MAX, 0u32));
-        for tick in 1..=9_000u64 {
+        for tick in 1..=4_500u64 {
             let now = origin + ms(tick * 10);
             // The sender's own 10 ms are a little longer or shorter than ours.
             loop {

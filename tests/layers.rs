@@ -47,6 +47,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("media/engine", 2),
     // 3: drivers
     ("transport", 3),
+    ("media/device", 3),
     ("media/source", 3),
     ("media/sink", 3),
     ("term", 3),

@@ -1,6 +1,7 @@
 //! The media path: sources → codec → (seal, network, open) → playout → sinks.
 
 pub mod codec;
+pub mod device;
 pub mod dsp;
 pub mod engine;
 pub mod frame;
@@ -12,4 +13,6 @@ pub mod seams;
 pub mod sink;
 pub mod source;
 pub mod ssim;
+pub mod stoi;
+pub mod wav;
 pub mod y4m;

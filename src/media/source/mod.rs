@@ -1,7 +1,6 @@
 //! Where media comes from: camera, microphone, synthetic pattern and voice, files, pipes.
 
 pub mod camera;
-pub mod mic;
 pub mod none;
 pub mod pattern;
 pub mod pipe;

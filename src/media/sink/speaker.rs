@@ -1,1 +1,0 @@
-//! Sound to a loudspeaker.

@@ -1,1 +1,0 @@
-//! A formant synthesiser reading the spelling alphabet.
