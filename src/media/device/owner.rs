@@ -68,7 +68,7 @@ impl Signs {
 /// The engine's end, kept supplied with rings by the owning thread, which ends with it.
 pub(super) struct Owner<E> {
     end: E,
-    fresh: Receiver<Box<dyn FnOnce(&mut E) + Send>>,
+    fresh: Receiver<Attach<E>>,
     signs: Arc<Signs>,
     status: DeviceStatus,
     counted: (u64, u64),
@@ -76,12 +76,12 @@ pub(super) struct Owner<E> {
     _stop: SyncSender<()>,
 }
 
+/// Gives the engine's end the ring of a new stream.
+type Attach<E> = Box<dyn FnOnce(&mut E) + Send>;
+
 /// How the thread builds a stream and hands the other end of its ring over.
-type Build<E> = fn(
-    &Device,
-    &choose::Setting,
-    &Arc<Signs>,
-) -> Result<(Stream, Box<dyn FnOnce(&mut E) + Send>), cpal::Error>;
+type Build<E> =
+    fn(&Device, &choose::Setting, &Arc<Signs>) -> Result<(Stream, Attach<E>), cpal::Error>;
 
 impl Owner<Intake> {
     pub(super) fn input(wanted: Option<&str>, status: DeviceStatus) -> Self {
@@ -165,7 +165,7 @@ struct Keeper<E> {
     status: DeviceStatus,
     signs: Arc<Signs>,
     build: Build<E>,
-    hand_over: SyncSender<Box<dyn FnOnce(&mut E) + Send>>,
+    hand_over: SyncSender<Attach<E>>,
     stopped: Receiver<()>,
 }
 
