@@ -132,10 +132,9 @@ impl<const N: usize> Work for Job<'_, N> {
                 }
                 let fit = fit(&cells);
                 let keep = self.keep_errors(&cells, first);
-                for l in 0..here {
+                for (l, keep) in keep.into_iter().enumerate().take(here) {
                     let at = (block * LANES + l, row);
-                    error +=
-                        f64::from(self.cell(&cells, &fit, keep[l], l, first + l, at, &mut stats));
+                    error += f64::from(self.cell(&cells, &fit, keep, l, first + l, at, &mut stats));
                 }
             }
             self.writer.end_row();

@@ -50,9 +50,14 @@ pub struct Screen {
     cells: Vec<Cell>,
 }
 
-/// Units per cell: divisible by halves, thirds, quarters and eighths of blocks.
+/// Units per cell: halves, thirds and eighths of its height are whole.
 const W: usize = 12;
 const H: usize = 24;
+/// Unit rows where some block glyph has an edge.
+const EDGES: [usize; 10] = [0, 3, 6, 8, 9, 12, 15, 16, 18, 21];
+
+/// A run of one colour: left, top, width; its height is up to the next edge.
+type Band = (usize, usize, usize, [u8; 3]);
 
 impl Screen {
     /// An empty screen.
@@ -118,18 +123,10 @@ impl Screen {
     /// around it: every unit of area belongs to exactly one colour and order doesn't matter.
     fn blocks(&self) -> BTreeMap<[u8; 3], String> {
         let mut paths: BTreeMap<[u8; 3], String> = BTreeMap::new();
-        // Eight bands per row hold all block glyphs' edges except thirds; 24 units hold both.
-        let mut bands: Vec<(usize, usize, usize, [u8; 3])> = Vec::new();
+        let mut bands: Vec<Band> = Vec::new();
         for row in 0..self.rows {
-            for y in 0..H {
-                // Only rows of units where some glyph has an edge start a new band.
-                let starts = y == 0 || [3, 6, 8, 9, 12, 15, 16, 18, 21].contains(&y);
-                if !starts {
-                    continue;
-                }
-                let end =
-                    [3, 6, 8, 9, 12, 15, 16, 18, 21, 24].into_iter().find(|e| *e > y).unwrap_or(H);
-                self.band(row, y, end, &mut bands);
+            for y in EDGES {
+                self.band(row, y, &mut bands);
             }
         }
         // Merge equal runs of bands directly below each other.
@@ -151,25 +148,9 @@ impl Screen {
         paths
     }
 
-    /// Runs of one colour in a band of unit rows.
-    fn band(
-        &self,
-        row: usize,
-        y: usize,
-        end: usize,
-        bands: &mut Vec<(usize, usize, usize, [u8; 3])>,
-    ) {
-        let mut run: Option<(usize, usize, [u8; 3])> = None;
-        let mut push = |x: usize, w: usize, colour: [u8; 3]| match &mut run {
-            Some((start, width, c)) if *c == colour && *start + *width == x => *width += w,
-            _ => {
-                if let Some((start, width, c)) = run.replace((x, w, colour)) {
-                    if c != round(BACKGROUND) {
-                        bands.push((start, row * H + y, width, c));
-                    }
-                }
-            }
-        };
+    /// Runs of one colour in a band that begins at unit row `y` of a row of cells.
+    fn band(&self, row: usize, y: usize, bands: &mut Vec<Band>) {
+        let mut runs: Vec<Band> = Vec::new();
         for col in 0..self.cols {
             let cell = &self.cells[row * self.cols + col];
             let glyph = cell.text.chars().next().unwrap_or(' ');
@@ -178,16 +159,15 @@ impl Screen {
             while from < W {
                 let set = ink_at(glyph, from, y);
                 let to = (from + 1..W).find(|x| ink_at(glyph, *x, y) != set).unwrap_or(W);
-                push(col * W + from, to - from, if set { fg } else { bg });
+                let colour = if set { fg } else { bg };
+                match runs.last_mut() {
+                    Some(run) if run.3 == colour => run.2 += to - from,
+                    _ => runs.push((col * W + from, row * H + y, to - from, colour)),
+                }
                 from = to;
             }
         }
-        let _ = end;
-        if let Some((start, width, c)) = run {
-            if c != round(BACKGROUND) {
-                bands.push((start, row * H + y, width, c));
-            }
-        }
+        bands.extend(runs.into_iter().filter(|run| run.3 != round(BACKGROUND)));
     }
 
     fn text(&self, svg: &mut String) {
@@ -254,7 +234,7 @@ impl Screen {
 
 fn band_height(y: usize) -> usize {
     let y = y % H;
-    [3, 6, 8, 9, 12, 15, 16, 18, 21, 24].into_iter().find(|e| *e > y).unwrap_or(H) - y
+    EDGES.into_iter().find(|e| *e > y).unwrap_or(H) - y
 }
 
 fn round(c: [u8; 3]) -> [u8; 3] {

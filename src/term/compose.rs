@@ -120,18 +120,43 @@ fn hand_over(buffer: &mut Buffer, before: &Areas, now: &Areas, force: bool) {
     let area = buffer.area;
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
-            let option = if now.is_video(x, y) {
-                CellDiffOption::Skip
+            let Some(cell) = buffer.cell_mut(Position { x, y }) else { continue };
+            if now.is_video(x, y) {
+                cell.reset();
+                cell.set_diff_option(CellDiffOption::Skip);
             } else if force || before.is_video(x, y) {
-                CellDiffOption::AlwaysUpdate
-            } else {
-                continue;
-            };
-            if let Some(cell) = buffer.cell_mut(Position { x, y }) {
-                cell.set_diff_option(option);
+                cell.set_diff_option(CellDiffOption::AlwaysUpdate);
             }
         }
+        mend_wide(buffer, now, y);
     }
+}
+
+/// A wide character whose right half belongs to a video or a pop-up would write over it: it
+/// becomes a space.
+fn mend_wide(buffer: &mut Buffer, areas: &Areas, y: u16) {
+    let area = buffer.area;
+    for x in area.left()..area.right() {
+        let Some(cell) = buffer.cell(Position { x, y }) else { continue };
+        if cell.symbol().len() < 2 || width(cell.symbol()) < 2 {
+            continue;
+        }
+        let style = (cell.fg, cell.bg, cell.modifier);
+        let plain = (Color::Reset, Color::Reset, Modifier::empty());
+        let whole = buffer.cell(Position { x: x + 1, y }).is_some_and(|right| {
+            let own = (right.fg, right.bg, right.modifier);
+            matches!(right.symbol(), "" | " ") && (own == style || own == plain)
+        });
+        if (!whole || areas.is_video(x + 1, y))
+            && let Some(cell) = buffer.cell_mut(Position { x, y })
+        {
+            cell.set_char(' ');
+        }
+    }
+}
+
+fn width(symbol: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(symbol)
 }
 
 /// The chrome in `buffer` and what the painters show, as one screen for a picture.
@@ -148,11 +173,7 @@ pub fn screen_of<'p>(buffer: &Buffer, painters: impl Iterator<Item = &'p Painter
                 std::mem::swap(&mut fg, &mut bg);
             }
             let text = if hidden > 0 { String::new() } else { clean(cell.symbol()).to_string() };
-            hidden = if hidden > 0 {
-                hidden - 1
-            } else {
-                unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1)
-            };
+            hidden = if hidden > 0 { hidden - 1 } else { width(cell.symbol()).saturating_sub(1) };
             let has = |m| cell.modifier.contains(m);
             screen.set(
                 x - area.x,
@@ -312,10 +333,8 @@ impl Backend for Canvas {
             let symbol = clean(cell.symbol());
             self.out.extend_from_slice(symbol.as_bytes());
             // After a wide character, or in the last column, the cursor is set anew.
-            let plain = symbol.len() == 1 && x + 1 < self.size.width;
-            next = (plain
-                || unicode_width::UnicodeWidthStr::width(symbol) == 1 && x + 1 < self.size.width)
-                .then_some((x + 1, y));
+            let narrow = symbol.len() == 1 || width(symbol) == 1;
+            next = (narrow && x + 1 < self.size.width).then_some((x + 1, y));
         }
         if style.is_some() {
             self.out.extend_from_slice(b"\x1b[m");

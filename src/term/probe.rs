@@ -66,6 +66,10 @@ impl Environment {
         self.has("SSH_CONNECTION") || self.has("SSH_TTY")
     }
 
+    fn vte(&self) -> u32 {
+        self.get("VTE_VERSION").parse().unwrap_or(0)
+    }
+
     fn utf8(&self) -> Option<bool> {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|n| self.has(n))?;
         let value = self.get(locale).to_ascii_lowercase();
@@ -133,8 +137,15 @@ pub struct Probe {
     kernel_px: (u16, u16),
 }
 
-/// Terminals that draw sextants badly or not at all although the width is right.
-const NO_SEXTANTS: [&str; 2] = ["Apple_Terminal", "rxvt"];
+/// Terminals that draw sextants themselves, by the name they tell. All others need a font with
+/// them and show *nothing* without: xterm, for one, and the width looks right all the same.
+const DRAWS_SEXTANTS: [&str; 9] =
+    ["kitty", "foot", "wezterm", "ghostty", "contour", "vte", "iterm2", "windows terminal", "rio"];
+/// The same by `TERM`.
+const TERM_DRAWS_SEXTANTS: [&str; 7] =
+    ["kitty", "foot", "wezterm", "ghostty", "contour", "alacritty", "rio"];
+/// Since this version VTE draws sextants itself.
+const VTE_DRAWS_SEXTANTS: u32 = 6200;
 
 impl Probe {
     /// Decides. `cells` is the screen's size in columns and rows, `kernel_px` its size in pixels
@@ -202,9 +213,12 @@ fn mode(environment: &Environment, replies: &Replies, why: &mut Vec<String>) -> 
         ("linux", _) => {
             (Mode::Half, "half blocks: the Linux console's font has no more".to_string())
         }
-        (_, Some(1)) => match bad_at_sextants(environment, replies) {
-            Some(name) => (Mode::Quadrant, format!("quadrants: {name} has no sextants")),
-            None => (Mode::Sextant, "sextants: one column wide when tried".to_string()),
+        (_, Some(1)) => match draws_sextants(environment, replies) {
+            Some(who) => (Mode::Sextant, format!("sextants: {who} draws them")),
+            None => (
+                Mode::Quadrant,
+                "quadrants: sextants need a font that has them here (try them by hand)".to_string(),
+            ),
         },
         (_, Some(w)) if w > 2 => {
             (Mode::Ascii, format!("ASCII: a sextant took {w} columns, so no UTF-8 here"))
@@ -219,12 +233,25 @@ fn mode(environment: &Environment, replies: &Replies, why: &mut Vec<String>) -> 
     mode
 }
 
-fn bad_at_sextants<'a>(environment: &'a Environment, replies: &Replies) -> Option<&'a str> {
-    NO_SEXTANTS.into_iter().find(|name| {
-        environment.get("TERM_PROGRAM") == *name
-            || environment.get("TERM").starts_with(name)
-            || replies.version.as_deref().is_some_and(|v| v.starts_with(name))
-    })
+/// What tells that the terminal draws sextants without a font.
+fn draws_sextants(environment: &Environment, replies: &Replies) -> Option<String> {
+    if let Some(version) = &replies.version {
+        let name = version.to_ascii_lowercase();
+        // A multiplexer or xterm answers for itself: nothing else then counts.
+        return DRAWS_SEXTANTS.iter().any(|n| name.starts_with(n)).then(|| version.clone());
+    }
+    if environment.has("TMUX") || environment.has("STY") {
+        return None;
+    }
+    let term = environment.get("TERM");
+    if TERM_DRAWS_SEXTANTS.iter().any(|n| term.contains(n)) {
+        return Some(term.to_string());
+    }
+    if environment.has("WT_SESSION") {
+        return Some("Windows Terminal".to_string());
+    }
+    let vte = environment.vte();
+    (vte >= VTE_DRAWS_SEXTANTS).then(|| format!("VTE {vte}"))
 }
 
 fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> Depth {
@@ -242,7 +269,7 @@ fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> De
     let known =
         ["kitty", "foot", "wezterm", "ghostty", "contour", "iterm2", "konsole", "vte", "mlterm"];
     let by_term = ["kitty", "alacritty", "foot", "ghostty", "wezterm", "contour"];
-    let vte: u32 = environment.get("VTE_VERSION").parse().unwrap_or(0);
+    let vte = environment.vte();
     let (depth, reason): (Depth, String) = if environment.has("NO_COLOR") {
         (Depth::Mono, "no colours: NO_COLOR is set".into())
     } else if matches!(term, "" | "dumb") {
@@ -253,9 +280,9 @@ fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> De
         (Depth::Indexed256, "256 colours: inside GNU screen".into())
     } else if matches!(colorterm, "truecolor" | "24bit") {
         (Depth::True, format!("true colour: COLORTERM={colorterm}"))
-    } else if known.iter().any(|name| version.starts_with(name)) {
-        (Depth::True, format!("true colour: {terminal} has it"))
-    } else if version.starts_with("xterm") && number() >= 331 {
+    } else if known.iter().any(|name| version.starts_with(name))
+        || version.starts_with("xterm") && number() >= 331
+    {
         (Depth::True, format!("true colour: {terminal} has it"))
     } else if term.ends_with("-direct") || by_term.iter().any(|name| term.contains(name)) {
         (Depth::True, format!("true colour: TERM={term}"))
@@ -326,9 +353,9 @@ mod tests {
         let named = |v: &str| Replies { version: Some(v.into()), ..answered() };
         let xterm = [("TERM", "xterm-256color"), ("LANG", "en_US.UTF-8")];
         for (pairs, replies, expected) in [
-            (&xterm[..], named("XTerm(379)"), (Mode::Sextant, Depth::True)),
-            (&xterm, named("XTerm(300)"), (Mode::Sextant, Depth::Indexed256)),
-            (&xterm, answered(), (Mode::Sextant, Depth::Indexed256)),
+            (&xterm[..], named("XTerm(379)"), (Mode::Quadrant, Depth::True)),
+            (&xterm, named("XTerm(300)"), (Mode::Quadrant, Depth::Indexed256)),
+            (&xterm, answered(), (Mode::Quadrant, Depth::Indexed256)),
             (&xterm, Replies::default(), (Mode::Quadrant, Depth::Indexed256)),
             (&[("TERM", "xterm-kitty")], named("kitty(0.26)"), (Mode::Sextant, Depth::True)),
             (&[("TERM", "alacritty")], answered(), (Mode::Sextant, Depth::True)),
@@ -352,12 +379,12 @@ mod tests {
             (
                 &[("TERM", "screen.xterm-256color"), ("STY", "1.x"), ("COLORTERM", "truecolor")],
                 answered(),
-                (Mode::Sextant, Depth::Indexed256),
+                (Mode::Quadrant, Depth::Indexed256),
             ),
             (
                 &[("TERM", "tmux-256color"), ("TMUX", "/tmp/x"), ("COLORTERM", "truecolor")],
                 answered(),
-                (Mode::Sextant, Depth::True),
+                (Mode::Quadrant, Depth::True),
             ),
             (
                 &[("TERM", "xterm"), ("LANG", "C")],
@@ -401,8 +428,9 @@ mod tests {
         assert!(!p.sync);
         assert!(p.learn(&Reply::Mode(2026, 2)));
         assert!(p.sync);
-        assert!(p.learn(&Reply::Cursor(2, 2)));
-        assert_eq!(p.mode, Mode::Sextant);
+        assert!(!p.learn(&Reply::Cursor(2, 2)));
+        assert!(p.learn(&Reply::Version("foot(1.13)".into())));
+        assert_eq!((p.mode, p.depth), (Mode::Sextant, Depth::True));
         assert!(!p.learn(&Reply::Attributes(vec![1])));
     }
 

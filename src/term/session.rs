@@ -222,9 +222,18 @@ impl Terminal {
     /// # Errors
     /// The screen could not be taken again.
     pub fn suspend(&mut self) -> Result<(), TermError> {
+        let continued = Arc::new(AtomicBool::new(false));
+        let cont = signal_hook::flag::register(signal_hook::consts::SIGCONT, continued.clone())?;
         restore();
-        rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
-        self.take()
+        let stopped = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+        // The signal may hit another thread first: this one must not run on into taking the
+        // screen again before the stop has reached it.
+        while stopped.is_ok() && !continued.load(Ordering::Acquire) {
+            let _ = poll(&mut [], Some(&timespec(Duration::from_millis(5))));
+        }
+        signal_hook::low_level::unregister(cont);
+        self.take()?;
+        Ok(stopped?)
     }
 
     /// Columns and rows.
