@@ -19,7 +19,10 @@ fn clip(size: Size) -> Vec<RawFrame> {
             let (cx, cy) = (0.5 + 0.04 * (t * 0.2).sin(), 0.48 + 0.01 * (t * 0.5).sin());
             let oval = |x: f32, y: f32, rx: f32, ry: f32| (x / rx).powi(2) + (y / ry).powi(2) < 1.0;
             for (i, luma) in f.y.iter_mut().enumerate() {
-                let (x, y) = ((i % usize::from(size.width)) as f32 / w, (i / usize::from(size.width)) as f32 / h);
+                let (x, y) = (
+                    (i % usize::from(size.width)) as f32 / w,
+                    (i / usize::from(size.width)) as f32 / h,
+                );
                 let (dx, dy) = (x - cx, y - cy);
                 let value = if oval(dx, dy - 0.16, 0.05, 0.02 + 0.02 * (t * 0.9).sin().abs()) {
                     50.0

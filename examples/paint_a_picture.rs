@@ -44,7 +44,12 @@ fn main() -> std::io::Result<()> {
         let stats = painter.paint(&picture(painter.wanted_pixels()), &mut bytes);
         out.write_all(&bytes)?;
         let db = 10.0 * (65025.0 / stats.error.max(1e-9)).log10();
-        writeln!(out, "\x1b[{};1H  {mode}: {} bytes, {db:.1} dB", rect.y + rect.rows + 1, stats.bytes)?;
+        writeln!(
+            out,
+            "\x1b[{};1H  {mode}: {} bytes, {db:.1} dB",
+            rect.y + rect.rows + 1,
+            stats.bytes
+        )?;
         screen.draw(&painter);
     }
     if let Some(path) = std::env::args().nth(1) {
