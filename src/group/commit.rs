@@ -4,8 +4,9 @@
 use super::bundle::Bundle;
 use super::join::{KeyPackageError, parse_key_package};
 use super::message::PskOffer;
-use super::policy::{Ask, CredentialCheck, Note, PolicyViolation, Reason, Verdict, Violation};
+use super::policy::Verdict;
 use super::provider::{SUITE, context_extensions};
+use super::rules::{Ask, CredentialCheck, Note, PolicyViolation, Reason, Violation};
 use super::state::{Changes, GroupState, Impossible};
 use super::{Group, Roster, sha256};
 use crate::secret::Secret;

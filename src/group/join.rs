@@ -2,8 +2,9 @@
 //! only if it is for the group of the invite, carries the invite's secret, has the invite's host
 //! among the members, and its tree and group state fit together.
 
-use super::policy::{CredentialCheck, Person, invite_id};
+use super::policy::invite_id;
 use super::provider::{self, LeafSigner, NoRandomness, Provider, SUITE};
+use super::rules::{CredentialCheck, Person};
 use super::state::GroupState;
 use super::{
     CreateError, Group, InvitePsk, LocalMember, MAX_PROPOSAL, MAX_WELCOME, Malformed, own,

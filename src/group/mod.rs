@@ -42,6 +42,7 @@ mod propose;
 mod provider;
 mod receive;
 mod roster;
+mod rules;
 mod state;
 mod storage;
 #[cfg(test)]
@@ -52,13 +53,13 @@ pub use commit::{CommitError, InvitePsk, Pending};
 pub use export::{Ack, AckError, Agreement, BasesError};
 pub use join::{Expect, JoinError, KeyPackageError, PendingJoin, key_package};
 pub use message::MessageError;
-pub use policy::{
-    Ask, CheckedCredential, CredentialCheck, CredentialRefused, PolicyViolation, Reason, Violation,
-};
 pub use propose::ProposeError;
 pub use provider::NoRandomness;
 pub use receive::{MergeError, ReceiveError, Received, Staged};
 pub use roster::{Roster, RosterRow};
+pub use rules::{
+    Ask, CheckedCredential, CredentialCheck, CredentialRefused, PolicyViolation, Reason, Violation,
+};
 pub use state::{GroupState, Impossible, MAX_LEAF, MAX_MEMBERS, Seat};
 pub use storage::StorageError;
 
@@ -67,9 +68,9 @@ use crate::wire::link::MemberId;
 use bundle::Seen;
 use openmls::prelude::{GroupId, MlsGroup};
 use openmls_traits::OpenMlsProvider as _;
-use policy::Person;
 use propose::Pool;
 use provider::{LeafSigner, Provider};
+use rules::Person;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@
 //! one that can't be committed blocks the rest. So they stay in a pool of our own – judged first –
 //! and enter the library only for the one commit that uses them.
 
-use super::policy::{Ask, PolicyViolation, Reason, View, Violation};
+use super::policy::View;
+use super::rules::{Ask, PolicyViolation, Reason, Violation};
 use super::{Group, sha256};
 use crate::wire::link::MemberId;
 use openmls::prelude::{LeafNodeIndex, LeafNodeParameters, MlsMessageOut, QueuedProposal};

@@ -8,7 +8,8 @@
 use super::bundle::Bundle;
 use super::bytes::Malformed;
 use super::message::{MessageError, PskOffer};
-use super::policy::{Ask, CredentialCheck, PolicyViolation, Reason, Verdict, Violation};
+use super::policy::Verdict;
+use super::rules::{Ask, CredentialCheck, PolicyViolation, Reason, Violation};
 use super::{Group, MAX_PROPOSAL, Roster, provider, sha256};
 use crate::wire::link::MemberId;
 use openmls::prelude::tls_codec::DeserializeBytes as _;

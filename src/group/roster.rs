@@ -1,7 +1,7 @@
 //! The roster: who holds keys, as people see it and as receipts and acks name it.
 
 use super::bytes::{put_bytes, put_count};
-use super::policy::Person;
+use super::rules::Person;
 use super::sha256;
 use super::state::GroupState;
 use crate::wire::link::MemberId;

@@ -216,7 +216,7 @@ fn external_commits_and_proposals_are_refused_although_mls_would_merge_them() {
 
 #[test]
 fn a_state_that_does_not_follow_from_the_commit_is_refused() {
-    let changes: [(&str, fn(&mut GroupState)); 8] = [
+    let changes: [Change; 8] = [
         ("admitter", |s| {
             s.admitters.insert([9; 32]);
         }),
@@ -253,7 +253,7 @@ fn a_state_rewritten_without_need_or_left_alone_in_need_is_refused() {
         forged(&mut groups[0], &[], |b| b.propose_group_context_extensions(same).unwrap());
     assert_eq!(violation(&mut groups[1], &bytes), (0, Violation::State));
 
-    let aad = policy::Note([(2, Reason::Decision)].into()).encode();
+    let aad = rules::Note([(2, Reason::Decision)].into()).encode();
     let (bytes, _) = forged(&mut groups[0], &aad, |b| b.propose_removals([leaf(2)]));
     assert_eq!(violation(&mut groups[1], &bytes), (0, Violation::State));
     assert_alive(&mut groups);
@@ -298,7 +298,7 @@ fn removals_need_a_reason_the_committer_may_give() {
                 .unwrap(),
         )
     };
-    let note = |leaf: u8, why| policy::Note([(leaf, why)].into()).encode();
+    let note = |leaf: u8, why| rules::Note([(leaf, why)].into()).encode();
     for (aad, violation_expected) in [
         (vec![], Violation::Note),
         (vec![9, 9], Violation::Note),

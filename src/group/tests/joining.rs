@@ -21,7 +21,7 @@ fn attempt(change: impl FnOnce(&mut GroupState)) -> Result<MemberId, JoinError> 
 #[test]
 fn a_state_that_does_not_fit_the_tree_is_refused() {
     assert!(matches!(attempt(|_| ()), Ok(MemberId(2))), "control");
-    let changes: [(&str, fn(&mut GroupState)); 6] = [
+    let changes: [Change; 6] = [
         ("own leaf", |s| s.order[2].leaf = 7),
         ("leaves swapped", |s| (s.order[1].leaf, s.order[2].leaf) = (2, 1)),
         ("epoch", |s| s.order[2].since_epoch = 1),

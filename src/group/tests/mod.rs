@@ -11,6 +11,9 @@ use openmls_traits::OpenMlsProvider as _;
 const GROUP: [u8; 16] = [0x67; 16];
 const INVITE: [u8; 8] = *b"invite 1";
 
+/// A named change of a group state.
+type Change = (&'static str, fn(&mut GroupState));
+
 /// Credentials of the tests: "test" ‖ identity ‖ leaf key.
 fn check(credential: &[u8]) -> Result<CheckedCredential, CredentialRefused> {
     let body = credential.strip_prefix(b"test").filter(|body| body.len() == 64);
@@ -135,4 +138,13 @@ fn assert_alive(groups: &mut [Group]) {
     merge_all(groups, 0, pending);
     let first = groups[0].authenticator();
     assert!(groups.iter().all(|group| group.authenticator() == first));
+}
+
+#[test]
+fn a_group_can_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Group>();
+    is_send::<PendingJoin>();
+    is_send::<Pending>();
+    is_send::<Staged>();
 }
