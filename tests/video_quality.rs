@@ -4,10 +4,10 @@
 mod video_clip;
 
 use facetty::media::codec::h264::{H264Decoder, H264Encoder};
-use facetty::media::codec::quantiser::demand;
 use facetty::media::codec::{VideoDecoder as _, VideoEncoder as _};
 use facetty::media::engine::denoise::Denoise;
 use facetty::media::frame::Size;
+use facetty::media::rate::ladder::demand;
 use facetty::media::ssim::ssim;
 use video_clip::{grain, scene};
 

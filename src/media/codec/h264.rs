@@ -244,6 +244,9 @@ mod tests {
         for n in 0..20 {
             let frame = picture(size, n);
             let out = encoder.step(&frame, n == 10).unwrap().unwrap();
+            if n < 5 {
+                continue;
+            }
             match late.step(&out.bytes, frame.at) {
                 Err(e) => assert!(n < 10 && e == CodecError::NeedsKeyframe),
                 Ok(picture) => assert!(n >= 10 && picture.is_some()),

@@ -112,14 +112,6 @@ fn quality_floor(size: Size) -> f64 {
     (21.0 + 1.9 * (size.luma() as f64 / 3840.0).log2()).clamp(20.0, 28.0)
 }
 
-/// The bit rate that an encoding of this size and frame rate (tenths of fps) can use: about SSIM
-/// .98 at 80x48 and .96 at 240x144 on a lively talking head. More than this isn't worth sending.
-pub fn demand(size: Size, decifps: u16) -> u32 {
-    let area = (size.luma() as f64 / 3840.0).max(0.1).powf(0.6);
-    let pace = (f64::from(decifps.max(1)) / 125.0).powf(0.55);
-    (29_000.0 * area * pace) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,12 +168,5 @@ mod tests {
         let frame = Duration::from_millis(100);
         let left_out = (0..20).filter(|_| !quantiser.elapsed(frame)).count();
         assert!((3..=8).contains(&left_out), "{left_out}");
-    }
-
-    #[test]
-    fn demand_of_the_measured_tiles() {
-        assert!(demand(TILE, 125) <= 30_000);
-        let large = demand(Size::new(240, 144), 300);
-        assert!((165_000..=178_000).contains(&large), "{large}");
     }
 }

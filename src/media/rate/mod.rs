@@ -1,1 +1,6 @@
 //! How much to send: delay-based estimate, budget, tile ladder.
+
+pub mod estimator;
+pub mod ladder;
+pub mod split;
+mod window;

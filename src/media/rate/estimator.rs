@@ -1,0 +1,412 @@
+//! How much one link carries, estimated by the sender from the receiver's arrival reports.
+//!
+//! The signal is delay: the relative one-way delay of small frames over its least value of the
+//! last ten seconds is the queue on the path. What counts is the *standing* queue, the least of
+//! the last 300 ms: bursts (a keyframe) and jitter come and go, a queue of our own making stays.
+//! A standing queue means the link is full and the received rate is its capacity, so the rate falls
+//! to a part of that, waits for the queue to drain, and grows again. Loss alone does not cut: on
+//! radio links it says nothing about capacity; loss with delay makes the delay count earlier.
+
+use super::window::{LeastOf, SumOf};
+use crate::wire::report::Report;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Rate before anything is known, in bit/s.
+pub const START_BPS: u64 = 300_000;
+/// The estimate never goes below this: sound at its thinnest.
+pub const FLOOR_BPS: u64 = 24_000;
+/// The estimate never goes above this: more than any call here can use.
+pub const CEILING_BPS: u64 = 20_000_000;
+/// No report for this long while sending: sound only.
+pub const AUDIO_ONLY_AFTER: Duration = Duration::from_secs(2);
+/// No report for this long while sending: video stops altogether.
+pub const STOP_AFTER: Duration = Duration::from_secs(10);
+
+/// Headers around each packet that a frame's length does not show: IP, UDP, QUIC.
+const PACKET_OVERHEAD: u64 = 58;
+/// Payload of one packet.
+const PACKET: u64 = 1_150;
+/// Frames remembered while waiting for their report.
+const REMEMBERED: usize = 4_096;
+/// What is called a standing queue, in microseconds, before jitter is added.
+const STANDING: f64 = 30_000.0;
+/// The same when frames are being lost as well.
+const STANDING_WITH_LOSS: f64 = 20_000.0;
+/// Jitter assumed until some was measured, in microseconds.
+const FIRST_JITTER: f64 = 12_000.0;
+/// Window of the standing queue.
+const STANDING_WINDOW: i64 = 300_000;
+/// A queue must stand this long, after it was found, before it counts (unless it is very long).
+const CERTAIN: i64 = 90_000;
+/// Nothing arriving for this long, while sending and hearing reports, is a full link too.
+const STARVED: i64 = 500_000;
+/// A delay that doesn't react to our rate isn't ours: sending stays at least here, in bit/s.
+const NOT_OURS_FLOOR: f64 = 64_000.0;
+
+/// How feedback stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feedback {
+    /// Reports come in (or nothing was sent yet).
+    Fresh,
+    /// None for two seconds: sound only, at the lowest rate.
+    AudioOnly,
+    /// None for ten seconds: encodings are given up too; a picture starts again with a keyframe.
+    Stopped,
+}
+
+/// Estimates what one link carries. All times come in.
+#[derive(Clone, Debug)]
+pub struct Estimator {
+    origin: Instant,
+    /// Frames sent and not yet reported: KID and counter → when (µs since `origin`), wire bytes.
+    sent: BTreeMap<(u16, u64), (i64, u64)>,
+    sent_recently: SumOf,
+    /// Highest sending rate of the last seconds, as (time, bit/s) with the value negated.
+    sent_peak: LeastOf,
+    sent_frames: SumOf,
+    lost_frames: SumOf,
+    lost_total: Option<u32>,
+    received: SumOf,
+    base: LeastOf,
+    recent: LeastOf,
+    /// Time of the last datagram frame seen, and the delay of the last sample.
+    last_datagram: i64,
+    last_delay: Option<i64>,
+    /// Mean difference of successive delays, µs.
+    jitter: f64,
+    /// Time from sending to hearing of it, least of the last ten seconds.
+    round: LeastOf,
+    rate: f64,
+    state: State,
+    /// Received rate when the link was last found full.
+    full_at: Option<f64>,
+    first_sent: Option<i64>,
+    last_report: Option<i64>,
+    /// When the newest reported frame was sent.
+    newest_sent: i64,
+    last_growth: i64,
+    /// Seconds of growth since the link was last full.
+    undisturbed: f64,
+    /// When the queue went above what is tolerated.
+    over_since: Option<i64>,
+    /// When a report last told of an arrival, and when the rate was last cut for lack of any.
+    last_arrival: i64,
+    last_starved: i64,
+    /// Rate and capacity as they were before the last cut.
+    before_cut: (f64, Option<f64>),
+    /// When the queue was last compared, what it was, and whether it had risen.
+    compared: (i64, i64, bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// Never found the link full: double every second.
+    Starting,
+    Growing,
+    /// Cut at this time; the largest queue since (µs); cuts in a row that changed nothing.
+    Draining {
+        since: i64,
+        peak: i64,
+        in_vain: u32,
+    },
+}
+
+impl Estimator {
+    /// Starts at [`START_BPS`].
+    pub fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            sent: BTreeMap::new(),
+            sent_recently: SumOf::new(500_000),
+            sent_peak: LeastOf::new(5_000_000),
+            sent_frames: SumOf::new(3_000_000),
+            lost_frames: SumOf::new(3_000_000),
+            lost_total: None,
+            received: SumOf::new(500_000),
+            base: LeastOf::new(10_000_000),
+            recent: LeastOf::new(STANDING_WINDOW),
+            last_datagram: i64::MIN / 2,
+            last_delay: None,
+            jitter: FIRST_JITTER,
+            round: LeastOf::new(10_000_000),
+            rate: START_BPS as f64,
+            state: State::Starting,
+            full_at: None,
+            first_sent: None,
+            last_report: None,
+            newest_sent: 0,
+            last_growth: 0,
+            undisturbed: 0.0,
+            over_since: None,
+            last_arrival: 0,
+            last_starved: 0,
+            before_cut: (START_BPS as f64, None),
+            compared: (0, 0, false),
+        }
+    }
+
+    /// A sealed frame of `bytes` left under this KID and counter.
+    pub fn on_sent(&mut self, kid: u16, ctr: u64, bytes: usize, now: Instant) {
+        let at = self.micros(now);
+        let wire = wire_bytes(bytes);
+        self.first_sent.get_or_insert(at);
+        self.sent.insert((kid, ctr), (at, wire));
+        if self.sent.len() > REMEMBERED {
+            self.sent.retain(|_, &mut (sent, _)| sent > at - 5_000_000);
+            if self.sent.len() > REMEMBERED {
+                self.sent.clear();
+            }
+        }
+        self.sent_recently.push(at, wire);
+        self.sent_frames.push(at, 1);
+        self.sent_peak.push(at, -((self.sent_recently.per_second() * 8.0) as i64));
+    }
+
+    /// The receiver reported.
+    pub fn on_report(&mut self, report: &Report, now: Instant) {
+        let at = self.micros(now);
+        self.resume(at);
+        self.last_report = Some(at);
+        if let Some(before) = self.lost_total.replace(report.lost) {
+            self.lost_frames.push(at, report.lost.saturating_sub(before).into());
+        }
+        for entry in &report.entries {
+            let Some((sent, wire)) = self.sent.remove(&(entry.kid, entry.ctr)) else { continue };
+            let Ok(arrival) = i64::try_from(entry.arrival_us) else { continue };
+            self.received.push(arrival, wire);
+            self.last_arrival = at;
+            self.round.push(at, at - sent);
+            self.newest_sent = self.newest_sent.max(sent);
+            // Streams repair losses, which looks like delay: where sound runs in datagrams beside
+            // them, it alone is the clock.
+            let datagram = entry.kid >> 10 == 0;
+            if datagram {
+                self.last_datagram = sent;
+            }
+            if datagram || sent - self.last_datagram > 500_000 {
+                self.sample(arrival, arrival - sent);
+            }
+        }
+        self.decide(at);
+    }
+
+    fn sample(&mut self, arrival: i64, delay: i64) {
+        if let Some(last) = self.last_delay.replace(delay) {
+            let step = (delay - last).unsigned_abs().min(200_000) as f64;
+            self.jitter += (step - self.jitter) / 16.0;
+        }
+        self.base.push(arrival, delay);
+        self.recent.push(arrival, delay);
+    }
+
+    fn decide(&mut self, at: i64) {
+        let queue = self.queue_micros();
+        let elapsed = (at - self.last_growth).clamp(0, 200_000) as f64 / 1e6;
+        self.last_growth = at;
+        if self.starves(at) {
+            return;
+        }
+        let over = queue as f64 > self.tolerated();
+        let since = *self.over_since.get_or_insert(at);
+        if !over {
+            self.over_since = None;
+        }
+        let full = over && (at - since >= CERTAIN || queue > 2 * STANDING_WINDOW / 3);
+        self.state = match self.state {
+            State::Draining { since, peak, in_vain } if full => {
+                // Only frames sent after the cut can tell whether it works: with a long queue
+                // that takes as long as the queue.
+                let newer = self.newest_sent - since;
+                if newer < 0 {
+                    State::Draining { since, peak: peak.max(queue), in_vain }
+                } else if newer < STANDING_WINDOW {
+                    State::Draining { since, peak, in_vain }
+                } else if queue < peak * 9 / 10 {
+                    // It drains. Measure the progress from here.
+                    State::Draining { since: at, peak: queue, in_vain: 0 }
+                } else if in_vain >= 3 {
+                    // We went far down and nothing changed: a longer path, or somebody else's
+                    // traffic. From here on this is the base.
+                    self.rebase();
+                    self.resume_at_capacity();
+                    State::Growing
+                } else {
+                    self.cut(queue, in_vain + 1);
+                    State::Draining { since: at, peak: queue, in_vain: in_vain + 1 }
+                }
+            }
+            _ if full => {
+                self.cut(queue, 0);
+                State::Draining { since: at, peak: queue, in_vain: 0 }
+            }
+            State::Draining { since, .. } => {
+                if self.newest_sent < since {
+                    // Gone before the cut could have any effect: it was not our queue.
+                    self.rate = self.before_cut.0;
+                    self.full_at = self.before_cut.1;
+                } else {
+                    self.resume_at_capacity();
+                }
+                State::Growing
+            }
+            state => {
+                // While a queue builds up is no time to grow, long before it is time to cut.
+                if at - self.compared.0 >= STANDING_WINDOW {
+                    let rises =
+                        queue as f64 > self.tolerated() / 4.0 && queue > self.compared.1 + 3_000;
+                    self.compared = (at, queue, rises);
+                }
+                if !self.compared.2 {
+                    self.grow(elapsed);
+                }
+                state
+            }
+        };
+    }
+
+    /// Next to nothing arrives of what is sent: no delay to measure, but a plain answer.
+    fn starves(&mut self, at: i64) -> bool {
+        let silent = at - self.last_arrival.max(self.first_sent.unwrap_or(at)) > STARVED;
+        if !silent && self.loss() < 0.5 || self.sent_recently.sum() == 0 {
+            return false;
+        }
+        if at - self.last_starved >= STARVED {
+            self.last_starved = at;
+            self.undisturbed = 0.0;
+            self.rate = (self.rate * 0.6).max(NOT_OURS_FLOOR.min(self.rate));
+            self.state = State::Growing;
+        }
+        true
+    }
+
+    /// The link is full: what arrives is what it carries.
+    fn cut(&mut self, queue: i64, in_vain: u32) {
+        let received = (self.received.per_second() * 8.0).min(self.rate);
+        let part = match queue {
+            ..60_000 if in_vain == 0 => 0.85,
+            ..150_000 => 0.7,
+            _ => 0.6,
+        };
+        let floor = if in_vain < 2 { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
+        if in_vain == 0 {
+            self.before_cut = (self.rate, self.full_at);
+            self.full_at = Some(received);
+            self.undisturbed = 0.0;
+        }
+        self.rate = (received * part).max(floor).min(self.rate);
+    }
+
+    /// The queue is gone: back to a little less than what the link was seen to carry.
+    fn resume_at_capacity(&mut self) {
+        if let Some(full) = self.full_at {
+            self.rate = self.rate.max(0.85 * full);
+        }
+    }
+
+    fn grow(&mut self, seconds: f64) {
+        let per_second = match self.state {
+            State::Starting => 2.0,
+            // Gently where the link was last full, faster the longer nothing is in the way.
+            _ if self.full_at.is_some_and(|f| (0.9 * f..1.08 * f).contains(&self.rate)) => 1.05,
+            _ => (1.04 + 0.1 * self.undisturbed).min(1.8),
+        };
+        self.undisturbed += seconds;
+        let grown = self.rate * f64::powf(per_second, seconds);
+        // What was never sent was never tried.
+        let tried = 1.5 * self.sent_recently.per_second() * 8.0;
+        self.rate = grown.min(tried.max(self.rate)).min(CEILING_BPS as f64);
+    }
+
+    fn rebase(&mut self) {
+        self.base.clear();
+        if let (Some(least), Some(last)) = (self.recent.least(), self.last_report) {
+            self.base.push(last, least);
+        }
+    }
+
+    /// Reports come again after a pause: start again carefully.
+    fn resume(&mut self, at: i64) {
+        let silent = self.last_report.is_some_and(|last| at - last > 2_000_000);
+        if silent {
+            self.rate = (self.rate / 2.0).max(FLOOR_BPS as f64).min(START_BPS as f64);
+            self.recent.clear();
+            self.base.clear();
+            self.last_delay = None;
+            self.state = State::Growing;
+        }
+    }
+
+    /// What may be sent now, in bit/s on the wire: never more than 1.5 times what was really sent
+    /// in the last seconds (or the start rate), since nothing above that was tried.
+    pub fn rate_bps(&self, now: Instant) -> u64 {
+        let tried = -self.sent_peak.least().unwrap_or(0);
+        let most = u64::try_from(tried * 3 / 2).unwrap_or(0).max(START_BPS);
+        match self.feedback(now) {
+            Feedback::Fresh => (self.rate as u64).clamp(FLOOR_BPS, most),
+            _ => FLOOR_BPS,
+        }
+    }
+
+    /// Whether the receiver is heard of.
+    pub fn feedback(&self, now: Instant) -> Feedback {
+        let silent = match (self.last_report, self.first_sent) {
+            (Some(last), Some(_)) => self.micros(now) - last,
+            (None, Some(first)) => self.micros(now) - first,
+            (_, None) => 0,
+        };
+        match u128::try_from(silent).unwrap_or(0) {
+            ..2_000_000 => Feedback::Fresh,
+            2_000_000..10_000_000 => Feedback::AudioOnly,
+            _ => Feedback::Stopped,
+        }
+    }
+
+    /// Share of frames lost in the last three seconds, 0–1, by the receiver's count.
+    pub fn loss(&self) -> f64 {
+        match self.sent_frames.sum() {
+            0 => 0.0,
+            sent => (self.lost_frames.sum() as f64 / sent as f64).min(1.0),
+        }
+    }
+
+    /// The standing queue on the path.
+    pub fn queue_delay(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.queue_micros()).unwrap_or(0))
+    }
+
+    /// Variation of the delay from frame to frame.
+    pub fn jitter(&self) -> Duration {
+        Duration::from_micros(self.jitter as u64)
+    }
+
+    /// Least time from sending a frame to hearing of its arrival: round trip plus the receiver's
+    /// report interval. `None` before the first report.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round.least().and_then(|t| u64::try_from(t).ok()).map(Duration::from_micros)
+    }
+
+    fn queue_micros(&self) -> i64 {
+        match (self.recent.least(), self.base.least()) {
+            (Some(recent), Some(base)) => (recent - base).max(0),
+            _ => 0,
+        }
+    }
+
+    /// The standing queue that is still put up with, µs.
+    fn tolerated(&self) -> f64 {
+        let fixed = if self.loss() > 0.02 { STANDING_WITH_LOSS } else { STANDING };
+        fixed + (2.2 * self.jitter).min(130_000.0)
+    }
+
+    fn micros(&self, now: Instant) -> i64 {
+        let since = now.saturating_duration_since(self.origin).as_micros();
+        i64::try_from(since).unwrap_or(i64::MAX)
+    }
+}
+
+/// What a sealed frame takes on the wire, in bytes, packet headers included.
+fn wire_bytes(bytes: usize) -> u64 {
+    let bytes = bytes as u64;
+    bytes + bytes.div_ceil(PACKET).max(1) * PACKET_OVERHEAD
+}
