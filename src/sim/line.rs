@@ -82,10 +82,14 @@ enum Way {
     Back,
 }
 
+/// The sending half of a socket. Not the runtime's: that one refuses to send until it has once
+/// heard from the system that it may, which would lose the first packets of every caller.
+type Sender = Arc<std::net::UdpSocket>;
+
 #[derive(Clone)]
 struct Outgoing {
     datagram: Datagram,
-    through: Arc<UdpSocket>,
+    through: Sender,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,7 +126,7 @@ impl Line {
 
     /// Opens a door to `target` and returns the address that stands in its place.
     pub fn door(&self, target: SocketAddr) -> io::Result<SocketAddr> {
-        let front = Arc::new(bind(self.shared.options.ip)?);
+        let (front, sender) = bind(self.shared.options.ip)?;
         let address = front.local_addr()?;
         let number = {
             let mut state = lock(&self.shared.state);
@@ -137,7 +141,7 @@ impl Line {
             number
         };
         let shared = Arc::downgrade(&self.shared);
-        lock(&self.tasks).spawn(serve_door(shared, number, front, target));
+        lock(&self.tasks).spawn(serve_door(shared, number, front, sender, target));
         Ok(address)
     }
 
@@ -191,15 +195,22 @@ impl Drop for Line {
     }
 }
 
-fn bind(ip: IpAddr) -> io::Result<UdpSocket> {
+fn bind(ip: IpAddr) -> io::Result<(UdpSocket, Sender)> {
     let socket = std::net::UdpSocket::bind((ip, 0))?;
     socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
+    let sender = Arc::new(socket.try_clone()?);
+    Ok((UdpSocket::from_std(socket)?, sender))
 }
 
 /// Takes what comes to a door; every new sender gets a return socket.
-async fn serve_door(line: Weak<Shared>, door: usize, front: Arc<UdpSocket>, target: SocketAddr) {
-    let mut callers: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();
+async fn serve_door(
+    line: Weak<Shared>,
+    door: usize,
+    front: UdpSocket,
+    answers: Sender,
+    target: SocketAddr,
+) {
+    let mut callers: BTreeMap<SocketAddr, Sender> = BTreeMap::new();
     let mut returns = JoinSet::new();
     let mut buffer = vec![0; LARGEST];
     loop {
@@ -207,20 +218,20 @@ async fn serve_door(line: Weak<Shared>, door: usize, front: Arc<UdpSocket>, targ
         let Ok((length, from)) = front.recv_from(&mut buffer).await else { continue };
         let Some(line) = line.upgrade() else { return };
         let through = match callers.get(&from) {
-            Some(socket) => socket.clone(),
+            Some(sender) => sender.clone(),
             None if callers.len() >= CALLERS => continue,
             None => {
-                let Ok(socket) = bind(line.options.ip).map(Arc::new) else { continue };
-                callers.insert(from, socket.clone());
+                let Ok((socket, sender)) = bind(line.options.ip) else { continue };
+                callers.insert(from, sender.clone());
                 returns.spawn(serve_return(
                     Arc::downgrade(&line),
                     door,
-                    socket.clone(),
-                    front.clone(),
+                    socket,
+                    answers.clone(),
                     target,
                     from,
                 ));
-                socket
+                sender
             }
         };
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
@@ -232,8 +243,8 @@ async fn serve_door(line: Weak<Shared>, door: usize, front: Arc<UdpSocket>, targ
 async fn serve_return(
     line: Weak<Shared>,
     door: usize,
-    socket: Arc<UdpSocket>,
-    front: Arc<UdpSocket>,
+    socket: UdpSocket,
+    answers: Sender,
     target: SocketAddr,
     caller: SocketAddr,
 ) {
@@ -246,7 +257,7 @@ async fn serve_return(
         let Some(line) = line.upgrade() else { return };
         let bytes = Bytes::copy_from_slice(&buffer[..length]);
         let datagram = Datagram { from: target, to: caller, ecn: 0, bytes };
-        line.pass((door, Way::Back), datagram, front.clone());
+        line.pass((door, Way::Back), datagram, answers.clone());
     }
 }
 
@@ -268,7 +279,7 @@ async fn keep_time(line: Arc<Shared>) {
 }
 
 impl Shared {
-    fn pass(&self, way: (usize, Way), datagram: Datagram, through: Arc<UdpSocket>) {
+    fn pass(&self, way: (usize, Way), datagram: Datagram, through: Sender) {
         let now = now();
         let mut state = lock(&self.state);
         state.record(self.options.opened, self.origin, now, &datagram);
@@ -309,7 +320,7 @@ impl State {
             }
             while let Some((outgoing, _)) = self.ways.get_mut(&way).and_then(|pipe| pipe.poll(at)) {
                 let datagram = &outgoing.datagram;
-                let sent = outgoing.through.try_send_to(&datagram.bytes, datagram.to);
+                let sent = outgoing.through.send_to(&datagram.bytes, datagram.to);
                 let what = match sent {
                     Ok(_) => Happened::Delivered,
                     Err(_) => Happened::Lost(Cause::InboxFull),

@@ -80,13 +80,13 @@ impl AsyncUdpSocket for VirtualSocket {
             };
             let length = datagram.bytes.len().min(buf.len());
             buf[..length].copy_from_slice(&datagram.bytes[..length]);
-            let mut received = RecvMeta::default();
-            received.addr = datagram.from;
-            received.len = length;
-            received.stride = length;
-            received.ecn = EcnCodepoint::from_bits(datagram.ecn);
-            received.dst_ip = Some(datagram.to.ip());
-            *meta = received;
+            *meta = RecvMeta {
+                addr: datagram.from,
+                len: length,
+                stride: length,
+                ecn: EcnCodepoint::from_bits(datagram.ecn),
+                dst_ip: Some(datagram.to.ip()),
+            };
             count += 1;
         }
         Poll::Ready(Ok(count))

@@ -1,6 +1,8 @@
 //! What came in on a link and waits to be taken: bounded, control first, then sound, then pictures.
 
-use super::limits::{CONTROL_INBOX, DATAGRAM_INBOX, FRAME_INBOX};
+use super::limits::{
+    CONTROL_INBOX, CONTROL_INBOX_BYTES, DATAGRAM_INBOX, FRAME_INBOX, FRAME_INBOX_BYTES,
+};
 use crate::wire::link::{LinkDown, LinkEvent, LinkUp};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,8 +22,10 @@ pub(crate) struct Inbox {
 struct State {
     up: Option<LinkUp>,
     control: VecDeque<Bytes>,
+    control_bytes: usize,
     datagrams: VecDeque<Bytes>,
     frames: VecDeque<Bytes>,
+    frame_bytes: usize,
     down: Option<LinkDown>,
     dropped: u64,
 }
@@ -52,6 +56,7 @@ impl Inbox {
             return Some(LinkEvent::Up(up));
         }
         if let Some(message) = state.control.pop_front() {
+            state.control_bytes -= message.len();
             self.room.notify_one();
             return Some(LinkEvent::Control(message));
         }
@@ -59,6 +64,7 @@ impl Inbox {
             return Some(LinkEvent::Datagram(datagram));
         }
         if let Some(frame) = state.frames.pop_front() {
+            state.frame_bytes -= frame.len();
             return Some(LinkEvent::Frame(frame));
         }
         state.down.map(LinkEvent::Down)
@@ -69,7 +75,10 @@ impl Inbox {
         loop {
             {
                 let mut state = self.lock();
-                if state.control.len() < CONTROL_INBOX {
+                let fits = state.control.len() < CONTROL_INBOX
+                    && state.control_bytes + message.len() <= CONTROL_INBOX_BYTES;
+                if fits || state.control.is_empty() {
+                    state.control_bytes += message.len();
                     state.control.push_back(message);
                     break;
                 }
@@ -92,11 +101,13 @@ impl Inbox {
 
     pub(crate) fn frame(&self, frame: Bytes) {
         let mut state = self.lock();
-        if state.frames.len() >= FRAME_INBOX {
-            state.frames.pop_front();
+        state.frame_bytes += frame.len();
+        state.frames.push_back(frame);
+        while state.frames.len() > FRAME_INBOX || state.frame_bytes > FRAME_INBOX_BYTES {
+            let Some(oldest) = state.frames.pop_front() else { break };
+            state.frame_bytes -= oldest.len();
             state.dropped += 1;
         }
-        state.frames.push_back(frame);
         drop(state);
         self.ready.notify_one();
     }

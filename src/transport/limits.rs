@@ -11,6 +11,8 @@ pub const CONTROL_AFTER: usize = 600 * 1024;
 pub const CONTROL_QUEUE: usize = 64;
 /// Control messages received and not yet taken; the stream is not read on beyond this.
 pub const CONTROL_INBOX: usize = 64;
+/// Bytes of the same; a single message may be longer.
+pub const CONTROL_INBOX_BYTES: usize = 256 * 1024;
 /// Longest video frame, sealed, in bytes.
 pub const FRAME: usize = 256 * 1024;
 /// Frames under way to one peer (opened, neither acknowledged nor reset).
@@ -19,6 +21,10 @@ pub const FRAMES_OUT: usize = 16;
 pub const FRAMES_IN: u32 = 64;
 /// Frames received and not yet taken; the oldest is dropped.
 pub const FRAME_INBOX: usize = 64;
+/// Bytes of the same.
+pub const FRAME_INBOX_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of frames of one peer that are still arriving; a stream that would exceed it is refused.
+pub const FRAMES_IN_BYTES: usize = 2 * 1024 * 1024;
 /// A frame stream must be complete this long after it was first seen.
 pub const FRAME_PATIENCE: Duration = Duration::from_secs(2);
 /// Datagrams received and not yet taken; the oldest is dropped.

@@ -12,7 +12,7 @@ use crate::wire::link::{self as wire, LinkDown, LinkEvent, LinkUp, close};
 use quinn::VarInt;
 use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -54,6 +54,8 @@ pub struct LinkStats {
     pub frames_reset: u64,
     /// Frames of the peer that were too slow or too long.
     pub frames_refused: u64,
+    /// Bytes held for frames of the peer that are still arriving.
+    pub arriving: usize,
     /// Datagrams dropped because our send buffer was full.
     pub datagrams_unsent: u64,
     /// Datagrams that came before the peer was authenticated; not read.
@@ -72,6 +74,8 @@ pub(crate) struct Counters {
     pub(crate) frames_refused: AtomicU64,
     pub(crate) datagrams_unsent: AtomicU64,
     pub(crate) datagrams_early: AtomicU64,
+    /// Bytes of frames now arriving.
+    pub(crate) arriving: AtomicUsize,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -212,6 +216,7 @@ impl Link {
             frames_received: read(&counters.frames_received),
             frames_reset: read(&counters.frames_reset),
             frames_refused: read(&counters.frames_refused),
+            arriving: counters.arriving.load(Ordering::Relaxed),
             datagrams_unsent: read(&counters.datagrams_unsent),
             datagrams_early: read(&counters.datagrams_early),
             untaken: self.shared.inbox.dropped(),

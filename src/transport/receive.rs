@@ -1,10 +1,11 @@
 //! The receiving half of a link.
 
-use super::limits::{FRAME, FRAME_PATIENCE};
+use super::limits::{FRAME, FRAME_PATIENCE, FRAMES_IN_BYTES};
 use super::link::{Shared, count};
 use bytes::{Bytes, BytesMut};
-use quinn::{ReadError, ReadToEndError, RecvStream, VarInt};
+use quinn::{ReadError, RecvStream, VarInt};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -71,16 +72,60 @@ pub(crate) async fn frames(shared: &Arc<Shared>) {
 
 async fn read_frame(shared: Arc<Shared>, mut stream: RecvStream) {
     let counters = &shared.counters;
-    match timeout(FRAME_PATIENCE, stream.read_to_end(FRAME)).await {
-        Ok(Ok(frame)) => {
+    let mut arriving = Arriving { shared: &shared, bytes: BytesMut::new() };
+    match timeout(FRAME_PATIENCE, arriving.read(&mut stream)).await {
+        Ok(Ok(())) => {
             count(&counters.frames_received);
-            shared.inbox.frame(frame.into());
+            let frame = std::mem::take(&mut arriving.bytes);
+            counters.arriving.fetch_sub(frame.len(), Ordering::Relaxed);
+            shared.inbox.frame(frame.freeze());
         }
-        Ok(Err(ReadToEndError::Read(ReadError::Reset(_)))) => count(&counters.frames_reset),
-        Ok(Err(ReadToEndError::Read(_))) => {}
-        Ok(Err(ReadToEndError::TooLong)) | Err(_) => {
+        Ok(Err(Broken::Reset)) => count(&counters.frames_reset),
+        Ok(Err(Broken::Gone)) => {}
+        Ok(Err(Broken::TooMuch)) | Err(_) => {
             count(&counters.frames_refused);
             let _ = stream.stop(VarInt::from_u32(0));
         }
+    }
+}
+
+/// Why a frame did not arrive whole.
+enum Broken {
+    Reset,
+    TooMuch,
+    Gone,
+}
+
+/// The part of a frame that is here; counted against what one peer may have us hold.
+struct Arriving<'a> {
+    shared: &'a Shared,
+    bytes: BytesMut,
+}
+
+impl Arriving<'_> {
+    async fn read(&mut self, stream: &mut RecvStream) -> Result<(), Broken> {
+        let all = &self.shared.counters.arriving;
+        loop {
+            // Never asks for more than the longest frame and one byte.
+            match stream.read_chunk(FRAME + 1 - self.bytes.len(), true).await {
+                Ok(Some(chunk)) => {
+                    self.bytes.extend_from_slice(&chunk.bytes);
+                    let held = all.fetch_add(chunk.bytes.len(), Ordering::Relaxed);
+                    let too_much = held + chunk.bytes.len() > FRAMES_IN_BYTES;
+                    if too_much || self.bytes.len() > FRAME {
+                        return Err(Broken::TooMuch);
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(ReadError::Reset(_)) => return Err(Broken::Reset),
+                Err(_) => return Err(Broken::Gone),
+            }
+        }
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.shared.counters.arriving.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
