@@ -68,7 +68,8 @@ impl Manners {
             let pkcs8 = p256_pkcs8();
             aws_lc_rs::sign::any_ecdsa_type(&PrivatePkcs8KeyDer::from(pkcs8).into())
         } else {
-            let mut pkcs8 = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 32];
+            let mut pkcs8 =
+                vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 32];
             pkcs8.extend([99; 32]);
             aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
         }
@@ -129,13 +130,9 @@ impl Manners {
         config.rng_seed(Some([n; 32]));
         let socket = net.socket(host(n)).expect("free address");
         let runtime = Arc::new(quinn::TokioRuntime);
-        let mut endpoint = quinn::Endpoint::new_with_abstract_socket(
-            config,
-            Some(self.server()),
-            socket,
-            runtime,
-        )
-        .expect("endpoint");
+        let mut endpoint =
+            quinn::Endpoint::new_with_abstract_socket(config, Some(self.server()), socket, runtime)
+                .expect("endpoint");
         let mut client = self.client();
         let mut transport = TransportConfig::default();
         transport.max_idle_timeout(None).datagram_send_buffer_size(1 << 20);
@@ -254,10 +251,7 @@ async fn knock(stranger: &quinn::Endpoint) -> Result<quinn::Connection, Connecti
 }
 
 /// A stranger with good manners so far, and our link to it.
-async fn stranger_in(
-    listener: &Endpoint,
-    stranger: &quinn::Endpoint,
-) -> (quinn::Connection, Link) {
+async fn stranger_in(listener: &Endpoint, stranger: &quinn::Endpoint) -> (quinn::Connection, Link) {
     let connection = knock(stranger).await.expect("good manners");
     let link = listener.accept().await.expect("accepted");
     up(&link).await;
@@ -279,10 +273,7 @@ fn bad_manners() -> Vec<(&'static str, Manners)> {
         ("an older version of ours", Manners { alpn: b"facetty/0", ..good() }),
         ("X25519 alone", Manners { kx: aws_lc_rs::kx_group::X25519, ..good() }),
         ("ML-KEM alone", Manners { kx: aws_lc_rs::kx_group::MLKEM768, ..good() }),
-        (
-            "AES",
-            Manners { suite: aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384, ..good() },
-        ),
+        ("AES", Manners { suite: aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384, ..good() }),
         ("a certificate", Manners { certificate: true, ..good() }),
         ("a P-256 key", Manners { other_algorithm: true, ..good() }),
         ("somebody else's key", Manners { pretends: Some(key(3)), ..good() }),
@@ -321,7 +312,10 @@ async fn diallers_with_other_keys_algorithms_or_protocols_never_become_a_link() 
                 .unwrap_or_else(|_| panic!("{what} was let in")),
         };
         assert!(
-            matches!(refused, ConnectionError::ConnectionClosed(_) | ConnectionError::TransportError(_)),
+            matches!(
+                refused,
+                ConnectionError::ConnectionClosed(_) | ConnectionError::TransportError(_)
+            ),
             "{what}: {refused:?}"
         );
         assert!(timeout(Duration::from_secs(9), listener.accept()).await.is_err(), "{what}");
@@ -569,10 +563,7 @@ async fn strangers_who_hang_about_are_limited_and_sent_away_and_honest_peers_get
     }
     assert_eq!((strangers.len(), refused), (32, 8));
     let honest = endpoint(&net, 2);
-    assert_eq!(
-        honest.dial(host(1)).await.expect_err("full"),
-        DialError::Refused { addr: host(1) }
-    );
+    assert_eq!(honest.dial(host(1)).await.expect_err("full"), DialError::Refused { addr: host(1) });
     sleep(Duration::from_secs(6)).await;
     for (_, connection) in &strangers {
         assert!(connection.close_reason().is_some());
