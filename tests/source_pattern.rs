@@ -1,5 +1,7 @@
 //! Claims about the drawn talking head and the test pictures.
 
+use facetty::media::codec::h264::{H264Decoder, H264Encoder};
+use facetty::media::codec::{VideoDecoder, VideoEncoder};
 use facetty::media::frame::{RawFrame, Size};
 use facetty::media::marker;
 use facetty::media::seams::FrameSource;
@@ -104,6 +106,29 @@ fn every_pattern_carries_its_number_at_every_rung() {
             assert_eq!((frame.y.len(), frame.u.len()), (size.luma(), size.chroma()));
             assert_eq!(marker::read(&frame), Some(123_456), "{kind:?} {size}");
         }
+    }
+}
+
+#[test]
+fn the_number_survives_h264_at_rates_far_below_comfort() {
+    for (w, h, bits) in [(80, 48, 12_000), (160, 96, 24_000), (240, 144, 48_000)] {
+        let size = Size::new(w, h);
+        let mut render = render(PatternKind::Noise, &ADA, 0.5);
+        let mut encoder = H264Encoder::new(size, 150, bits).unwrap();
+        let mut decoder = H264Decoder::new().unwrap();
+        let (mut shown, mut read) = (0, 0);
+        for number in 0..60 {
+            let at = time_of(number, 150);
+            let frame = render.frame(size, at, number);
+            let Some(coded) = encoder.step(&frame, false).unwrap() else { continue };
+            let Some(seen) = decoder.step(&coded.bytes, at).unwrap() else { continue };
+            shown += 1;
+            if let Some(n) = marker::read(&seen) {
+                assert_eq!(n, number, "a wrong number is worse than none");
+                read += 1;
+            }
+        }
+        assert!(shown >= 20 && read * 100 >= shown * 95, "{size}: {read} of {shown}");
     }
 }
 
