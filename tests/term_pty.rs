@@ -8,7 +8,8 @@ use facetty::term::{Event, Events, Options, Output, Terminal};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const ROLE: &str = "FACETTY_TEST_ROLE";
 

@@ -36,13 +36,14 @@ impl Depth {
         }
     }
 
-    /// Height of the ordered-dither steps added to samples before the fit: half the distance of
-    /// neighbouring palette colours. Zero in true colour.
+    /// Height of the ordered-dither steps added to samples before the fit: a little in 256 colours
+    /// (more only makes a pattern of the fine grays), much where colours are few, none in true
+    /// colour.
     pub(crate) fn dither(self) -> f32 {
         match self {
             Depth::True => 0.0,
-            Depth::Indexed256 => 18.0,
-            Depth::Ansi16 => 48.0,
+            Depth::Indexed256 => 6.0,
+            Depth::Ansi16 => 32.0,
             Depth::Mono => 112.0,
         }
     }
