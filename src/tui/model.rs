@@ -107,9 +107,9 @@ pub struct Note {
 #[derive(Clone, Debug)]
 pub enum Screen {
     /// Nobody else is there yet: the host's invite, or the joiner's knocking.
-    Waiting(WaitingScreen),
+    Waiting(Box<WaitingScreen>),
     /// A call.
-    Call(CallScreen),
+    Call(Box<CallScreen>),
     /// The demonstration.
     Demo(Box<DemoScreen>),
 }

@@ -57,14 +57,14 @@ pub const SEARCH_HITS: &str = "on line";
 
 /// The demonstration in words.
 pub const EXPLANATION: &[&str] = &[
-    "Ada and Ben are two complete participants with their own identities, keys and codecs. They \
-     call each other over real UDP – through Eve, who keeps a copy of every packet.",
-    "Eve tries to open, decode and paint each frame: noise. t also gives her what QUIC delivers, \
-     as if TLS were broken. tcpdump -i lo udp port N shows you what she has.",
-    "Below, everything secret is searched for on her line – and, as a control, before sealing. \
-     No hits mean something only because the control has some. Entropy proves nothing.",
-    "k hands Eve the keys Ben uses now: Ada's face appears, so the noise was no trick. r makes \
-     new keys: Eve is blind within a frame, and the call does not flicker.",
+    "Ada and Ben are two complete participants: own identities, keys, codecs. They call each \
+     other over real UDP sockets – through Eve, who copies every packet.",
+    "Eve tries to open, decode and paint each frame and gets noise. t gives her even what QUIC \
+     delivers, as if TLS were broken. See the bytes: tcpdump -i lo udp port N",
+    "The counts: secrets searched for on her line and, as a control, before sealing. No hits count \
+     only because the control has some; entropy proves nothing.",
+    "k hands Eve the keys Ben uses: Ada's face appears, the noise was no trick. r makes new keys: \
+     Eve is blind within a frame, and the call does not flicker.",
 ];
 
 /// A microphone in words.

@@ -95,8 +95,23 @@ fn facts(model: &Model, demo: &DemoScreen, area: Rect, buf: &mut Buffer) {
     let half = (below.width - 2) / 2;
     let left = Rect { x: below.x + 1, width: half - 1, ..below };
     let right = Rect { x: below.x + half + 2, width: below.width - half - 3, ..below };
-    pen::rows_in(buf, left, theme, &call_rows(model, demo), strings::MORE);
-    pen::rows_in(buf, right, theme, &search_rows(model, demo, right.width), strings::MORE);
+    let calls = call_rows(model, demo);
+    let searches = search_rows(model, demo, right.width);
+    pen::rows_in(buf, left, theme, &calls, strings::MORE);
+    pen::rows_in(buf, right, theme, &searches, strings::MORE);
+    // Where there is room, what one is looking at stands below anyway.
+    let used = calls.len().max(searches.len()) as u16 + 2;
+    let room = Rect {
+        y: below.y + used,
+        x: below.x + 1,
+        width: below.width - 2,
+        height: below.height.saturating_sub(used),
+    };
+    let rows = panes::explain(theme.dim);
+    let lines: usize = rows.iter().map(|row| pen::wrap_row(row, room.width).len()).sum();
+    if lines <= usize::from(room.height) {
+        pen::rows_in(buf, room, theme, &rows, strings::MORE);
+    }
 }
 
 /// What Ada's and Ben's machines say.

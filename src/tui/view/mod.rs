@@ -183,7 +183,7 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     let mut rows: Vec<Row> = Vec::new();
     let mut roster = None;
     if let Some((knock, since)) = model.knock() {
-        rows.extend(questions::knock_rows(model, knock, since, now));
+        rows.extend(questions::short_rows(model, knock, since, now));
     } else if model.asking_to_leave {
         rows.push(vec![(format!("{} q leave", strings::LEAVE), theme.warn)]);
     }

@@ -9,6 +9,7 @@ use crate::tui::strings;
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 /// Splits the room: what stays for pictures, what the pane takes. A narrow screen gives it all.
 pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
@@ -29,7 +30,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole
     }
     let (title, rows) = match (pane, &model.screen) {
         (Pane::Help, _) => (strings::HELP, help(model)),
-        (Pane::Explain, _) => (strings::EXPLAIN, explain(theme)),
+        (Pane::Explain, _) => (strings::EXPLAIN, explain(theme.text)),
         (Pane::People, Screen::Call(call)) => (strings::PEOPLE, people(theme, call)),
         (Pane::Security, Screen::Call(call)) => {
             (strings::SECURITY, security(theme, &call.security))
@@ -180,13 +181,13 @@ fn help(model: &Model) -> Vec<Row> {
         .collect()
 }
 
-pub(super) fn explain(theme: &Theme) -> Vec<Row> {
+pub(super) fn explain(style: Style) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for paragraph in strings::EXPLANATION {
         if !rows.is_empty() {
             rows.push(Vec::new());
         }
-        rows.push(vec![((*paragraph).into(), theme.text)]);
+        rows.push(vec![((*paragraph).into(), style)]);
     }
     rows
 }

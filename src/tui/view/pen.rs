@@ -282,7 +282,7 @@ mod tests {
             for h in 0..5 {
                 let area = Rect::new(0, 0, w, h);
                 let mut buf = Buffer::empty(area);
-                boxed(&mut buf, area, &Theme::mono(), "title", &[row.clone()], "more");
+                boxed(&mut buf, area, &Theme::mono(), "title", std::slice::from_ref(&row), "more");
             }
         }
     }

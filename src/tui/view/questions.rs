@@ -33,13 +33,30 @@ pub(super) fn draw(model: &Model, now: Instant, area: Rect, buf: &mut Buffer) {
     pen::rows_in(buf, inside, theme, &rows, strings::MORE);
 }
 
-/// The fingerprint first: a name is only a claim.
-pub(super) fn knock_rows(
+/// The same where there is room for words only.
+pub(super) fn short_rows(
     model: &Model,
     knock: &KnockInfo,
     since: Instant,
     now: Instant,
 ) -> Vec<Row> {
+    let theme = &model.theme;
+    let trust = (strings::trust_short(&knock.trust).into(), pen::trust_style(theme, &knock.trust));
+    let keys = if now < since + KNOCK_GUARD {
+        (strings::KNOCK_WAIT.into(), theme.dim)
+    } else {
+        ("a let in  d decline".into(), theme.key)
+    };
+    vec![
+        vec![(knock.fingerprint.clone(), theme.compare)],
+        vec![("says ".into(), theme.dim), (knock.claimed.clone(), theme.strong)],
+        vec![trust, (" – knocks".into(), theme.warn)],
+        vec![keys],
+    ]
+}
+
+/// The fingerprint first: a name is only a claim.
+fn knock_rows(model: &Model, knock: &KnockInfo, since: Instant, now: Instant) -> Vec<Row> {
     let theme = &model.theme;
     let label = |text: &str| (format!("{text:<13}"), theme.dim);
     let mut claimed = vec![label("calls itself"), (knock.claimed.clone(), theme.strong)];

@@ -103,7 +103,7 @@ pub(crate) fn call_screen() -> CallScreen {
 }
 
 pub(crate) fn call() -> Model {
-    Model::new(Screen::Call(call_screen()), Theme::colour(), true, true)
+    Model::new(Screen::Call(Box::new(call_screen())), Theme::colour(), true, true)
 }
 
 pub(crate) fn waiting() -> Model {
@@ -131,7 +131,7 @@ pub(crate) fn waiting() -> Model {
         mic_level: Some(-27),
         fingerprint: "you are dddd-eeee-ffff-gggg".into(),
     };
-    Model::new(Screen::Waiting(screen), Theme::colour(), true, true)
+    Model::new(Screen::Waiting(Box::new(screen)), Theme::colour(), true, true)
 }
 
 pub(crate) fn joining() -> Model {

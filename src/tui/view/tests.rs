@@ -126,6 +126,7 @@ fn a_knock_shows_the_fingerprint_before_the_name() {
             let name = text.find("Cleo").unwrap_or(usize::MAX);
             let fingerprint = text.find("k7qd-2mzr").expect("the fingerprint is on the screen");
             assert!(fingerprint < name, "{size:?}\n{text}");
+            assert!(text.contains("a let in") && text.contains("d decline"), "{size:?}\n{text}");
         }
     }
 }
@@ -400,4 +401,12 @@ fn control_characters_of_a_name_never_reach_the_screen() {
     draw(&model, samples::start(), &mut buf);
     let control = |cell: &ratatui::buffer::Cell| cell.symbol().chars().any(char::is_control);
     assert!(!buf.content.iter().any(control));
+}
+
+#[test]
+fn the_explanation_fits_80x24_whole() {
+    let mut model = samples::demo();
+    model.press(Key::Char('e'), Press::Down, samples::start());
+    let text = screen(&model, (80, 24));
+    assert!(text.contains("does not flicker") && !text.contains("more lines"), "{text}");
 }

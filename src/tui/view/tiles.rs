@@ -31,7 +31,9 @@ pub(super) fn draw(
         (None, _) | (_, LayoutKind::Others) if !others.is_empty() => {
             drawn.extend(all(&others, area, buf));
         }
-        (Some(own), LayoutKind::Focus) if !others.is_empty() && area.width >= 56 => {
+        (Some(own), LayoutKind::Focus)
+            if !others.is_empty() && area.width >= 56 && model.pane.is_none() =>
+        {
             let side = (area.width / 5).clamp(22, 40);
             let room = Rect { width: area.width - side - 1, ..area };
             drawn.extend(all(&others, room, buf));

@@ -23,7 +23,7 @@ pub(super) fn draw(
     let beside = match &code {
         Some(code) if area.width >= code.size().0 + SIDE && area.height >= code.size().1 => {
             let (width, height) = code.size();
-            let top = area.y + (area.height - height) / 2;
+            let top = area.y + (area.height - height).min(1);
             let place = Rect { x: area.x + 1, y: top, width, height };
             code.draw(place, theme, buf);
             Rect { x: area.x + width + 3, width: area.width - width - 4, ..area }
