@@ -7,10 +7,11 @@ use crate::app::out::Out;
 use serde_json::json;
 
 pub(super) fn run(args: DevicesArgs) -> Result<Exit, Failure> {
+    let (microphones, loudspeakers) = inventory::sound();
     let all = [
         ("cameras", inventory::cameras()),
-        ("microphones", inventory::microphones()),
-        ("loudspeakers", inventory::loudspeakers()),
+        ("microphones", microphones),
+        ("loudspeakers", loudspeakers),
         ("without devices", inventory::synthetic()),
     ];
     let mut out = Out::default();

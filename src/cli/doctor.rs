@@ -6,6 +6,7 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::out::Out;
 use crate::app::paths::Paths;
 use crate::store;
+use crate::term::{Options, Terminal};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -50,7 +51,8 @@ impl Check {
 }
 
 pub(super) fn run(args: DoctorArgs, paths: &Paths) -> Result<Exit, Failure> {
-    let mut checks = vec![codec(), terminal()];
+    let mut checks = vec![codec()];
+    checks.extend(terminal());
     checks.extend(devices());
     checks.extend(network());
     checks.extend(files(paths));
@@ -99,23 +101,39 @@ fn codec() -> Check {
     }
 }
 
-fn terminal() -> Check {
-    let term = std::env::var("TERM").unwrap_or_default();
+fn terminal() -> Vec<Check> {
     if !std::io::stdout().is_terminal() {
-        return check("terminal", State::Note, "output is not a terminal: nothing to judge")
-            .next("run facetty doctor in the terminal you use");
+        return vec![
+            check("terminal", State::Note, "output is not a terminal: nothing to judge")
+                .next("run facetty doctor in the terminal you use"),
+        ];
     }
-    if term.is_empty() || term == "dumb" {
-        return check("terminal", State::Bad, "TERM is not set or \"dumb\"");
+    let entered = Terminal::enter(Options::default());
+    let (probe, (columns, lines)) = match entered {
+        Ok(mut terminal) => {
+            let found = (terminal.probe(), terminal.size());
+            terminal.leave();
+            found
+        }
+        Err(e) => return vec![check("terminal", State::Bad, e.to_string())],
+    };
+    if !probe.usable {
+        return vec![
+            check("terminal", State::Bad, "TERM is not set or \"dumb\"")
+                .next("facetty demo --plain and call --json work without a screen"),
+        ];
     }
-    let (columns, lines) = ratatui::crossterm::terminal::size().unwrap_or((0, 0));
-    let colour = std::env::var("COLORTERM").unwrap_or_default();
-    let colour = if colour.is_empty() { "COLORTERM not set" } else { "true colour" };
-    let found = format!("{term}, {columns}x{lines}, {colour}");
-    if columns < 80 || lines < 24 {
-        return check("terminal", State::Note, found).next("80x24 at least shows everything");
-    }
-    check("terminal", State::Ok, found)
+    let name = if probe.terminal.is_empty() { "unnamed" } else { &probe.terminal };
+    let size = format!("{name}, {columns}x{lines}");
+    let size = if columns < 80 || lines < 24 {
+        check("terminal", State::Note, size).next("80x24 at least shows everything")
+    } else {
+        check("terminal", State::Ok, size)
+    };
+    let pictures = format!("{:?}, {}", probe.mode, probe.depth.name()).to_lowercase();
+    let mut checks = vec![size, check("pictures", State::Ok, pictures)];
+    checks.extend(probe.why.iter().map(|why| check("", State::Ok, why.clone())));
+    checks
 }
 
 fn devices() -> Vec<Check> {
@@ -129,10 +147,11 @@ fn devices() -> Vec<Check> {
         }
         Err(why) => check(what, State::Note, why).next(without.to_string()),
     };
+    let (microphones, loudspeakers) = inventory::sound();
     vec![
         one("cameras", inventory::cameras(), "--video pattern works without"),
-        one("microphones", inventory::microphones(), "--audio voice works without"),
-        one("loudspeakers", inventory::loudspeakers(), "--speaker wav:FILE works without"),
+        one("microphones", microphones, "--audio voice works without"),
+        one("loudspeakers", loudspeakers, "--speaker wav:FILE works without"),
     ]
 }
 

@@ -70,9 +70,10 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Whether a person sits in front of both ends of the terminal.
+/// Whether somebody can see the screen. Keys come from the same terminal even if standard input is
+/// a file (`facetty join - < invite.txt`).
 fn has_terminal() -> bool {
     use std::io::IsTerminal;
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !dumb
+    std::io::stdout().is_terminal() && !dumb
 }

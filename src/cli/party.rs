@@ -86,7 +86,7 @@ fn front(json: bool) -> Result<Front, Failure> {
         return Ok(Front::Screen);
     }
     Err(Failure::new(Exit::Device, "there is no terminal to show the call on")
-        .cause("input or output is a pipe or a file, or TERM is \"dumb\"")
+        .cause("standard output is a pipe or a file, or TERM is \"dumb\"")
         .next("run it in a terminal, or with --json for scripts"))
 }
 
