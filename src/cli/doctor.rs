@@ -142,8 +142,12 @@ fn devices() -> Vec<Check> {
             check(what, State::Note, "none found").next(without.to_string())
         }
         Ok(devices) => {
-            let names: Vec<&str> = devices.iter().map(|d| d.name.as_str()).collect();
-            check(what, State::Ok, names.join("; "))
+            let first = devices.first().map_or("", |d| d.name.as_str());
+            let more = match devices.len() {
+                1 => String::new(),
+                n => format!(" and {} more: facetty devices", n - 1),
+            };
+            check(what, State::Ok, format!("{first}{more}"))
         }
         Err(why) => check(what, State::Note, why).next(without.to_string()),
     };

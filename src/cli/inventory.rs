@@ -40,12 +40,35 @@ pub(super) fn sound() -> (Found, Found) {
         Err(why) => return (Err(why.clone()), Err(why)),
     };
     let of = |direction: Direction, flag: &str| -> Found {
-        let mut found: Vec<&DeviceInfo> =
-            all.iter().filter(|d| d.direction == direction && !d.monitor).collect();
+        let mut found: Vec<&DeviceInfo> = all
+            .iter()
+            .filter(|d| d.direction == direction && !d.monitor && !is_plumbing(d))
+            .collect();
         found.sort_by_key(|d| !d.default);
         Ok(found.iter().map(|info| sound_device(info, flag)).collect())
     };
     (of(Direction::Input, "--audio mic"), of(Direction::Output, "--speaker default"))
+}
+
+/// ALSA lists its plug-ins as if they were devices.
+fn is_plumbing(info: &DeviceInfo) -> bool {
+    const PLUGINS: [&str; 12] = [
+        "null",
+        "lavrate",
+        "samplerate",
+        "speexrate",
+        "speex",
+        "jack",
+        "oss",
+        "pulse",
+        "upmix",
+        "vdownmix",
+        "usbstream",
+        "pipewire",
+    ];
+    let head = info.id.rsplit('/').next().unwrap_or(&info.id);
+    let head = head.split(':').next().unwrap_or(head);
+    !info.default && PLUGINS.contains(&head)
 }
 
 /// Only the system's default has a flag; the others are chosen in the system's sound settings.
@@ -101,6 +124,8 @@ mod tests {
         };
         let device = sound_device(&info(true), "--audio mic");
         assert_eq!((device.flag.as_str(), device.name.as_str()), ("--audio mic", "Headset"));
+        assert!(is_plumbing(&DeviceInfo { id: "null".into(), ..info(false) }));
+        assert!(!is_plumbing(&DeviceInfo { id: "pulse".into(), ..info(true) }));
         assert!(!sound_device(&info(false), "--audio mic").flag.starts_with("--"));
     }
 }

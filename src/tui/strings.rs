@@ -57,12 +57,12 @@ pub const SEARCH_HITS: &str = "on line";
 
 /// The demonstration in words.
 pub const EXPLANATION: &[&str] = &[
-    "Ada and Ben are two complete participants: own identities, keys, codecs. They call each \
-     other over real UDP sockets – through Eve, who copies every packet.",
-    "Eve tries to open, decode and paint each frame and gets noise. t gives her even what QUIC \
-     delivers, as if TLS were broken. See the bytes: tcpdump -i lo udp port N",
-    "The counts: secrets searched for on her line and, as a control, before sealing. No hits count \
-     only because the control has some; entropy proves nothing.",
+    "Ada and Ben are complete participants: own identities, keys, codecs. They call over real \
+     UDP sockets – through Eve, who copies every packet.",
+    "Eve tries to open, decode and paint each frame: noise. t gives her even what QUIC delivers, \
+     as if TLS were broken. See tcpdump -i lo udp port N",
+    "The counts: secrets searched for on her line and, as a control, before sealing. No hits \
+     count only with a working control; entropy proves nothing.",
     "k hands Eve the keys Ben uses: Ada's face appears, the noise was no trick. r makes new keys: \
      Eve is blind within a frame, and the call does not flicker.",
 ];

@@ -72,10 +72,12 @@ fn all_models() -> Vec<(&'static str, Model)> {
     ]
 }
 
-/// Prints every screen: `FACETTY_LOOK=80x24 cargo test --lib look -- --nocapture`.
+/// `FACETTY_LOOK=80x24 cargo test --lib look_at -- --ignored` writes every screen as text to
+/// `facetty-look.txt` in the folder for temporary files.
 #[test]
+#[ignore = "for eyes, not for machines"]
 fn look_at_every_screen() {
-    let Ok(size) = std::env::var("FACETTY_LOOK") else { return };
+    let size = std::env::var("FACETTY_LOOK").unwrap_or("80x24".into());
     let (w, h) = size.split_once('x').expect("WxH");
     let size = (w.parse().expect("width"), h.parse().expect("height"));
     let mut out = String::new();
