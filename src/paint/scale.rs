@@ -156,8 +156,7 @@ fn to_rgb(yuv: &mut [f32], n: usize) {
 }
 
 impl Span {
-    /// All outputs show the middle `visible` of `len` inputs (or the top of it, for faces stand
-    /// there: see [`Plan`]; symmetric keeps it simple and right for both axes).
+    /// All outputs show the middle `visible` of `len` inputs.
     fn cut(outputs: usize, len: f32, visible: f32) -> Self {
         let visible = visible.min(len);
         let from = (len - visible) / 2.0;

@@ -103,8 +103,7 @@ impl Tty {
         }
     }
 
-    /// Writes what fits. `Ok(None)`: not ours any more. `rest_follows`: more of the same frame
-    /// comes after `bytes`' end, or `bytes` may not fit.
+    /// Writes what fits. `Ok(None)`: not ours any more.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<Option<usize>, Errno> {
         let _guard = lock(&self.io);
         if !self.open.load(Ordering::Acquire) {
