@@ -229,7 +229,8 @@ impl Estimator {
                     // We went far down and nothing changed: a longer path, or somebody else's
                     // traffic. From here on this is the base.
                     self.rebase();
-                    self.resume_at_capacity();
+                    self.rate = self.rate.max(self.before_cut.0 / 2.0);
+                    self.full_at = self.before_cut.1;
                     State::Growing
                 } else {
                     self.cut(queue, in_vain + 1);
