@@ -17,7 +17,7 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Write the log here instead of the state folder [level: FACETTY_LOG=debug]
+    /// Write the log here instead of the state folder (its level: FACETTY_LOG=debug)
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ pub(super) struct PartyArgs {
     #[arg(long, value_parser = DisplayName::parse)]
     pub name: Option<DisplayName>,
 
-    /// Pictures: camera[:N], pattern[:card|flash|noise], y4m:FILE, pipe:COMMAND, none
+    /// Pictures: camera, camera:N, pattern, pattern:card (flash, noise), y4m:FILE, pipe:COMMAND, none
     #[arg(long, value_name = "SOURCE", help_heading = "Sources and sinks")]
     pub video: Option<VideoSpec>,
 
