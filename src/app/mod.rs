@@ -1,10 +1,25 @@
 //! The program around a call: paths, log, validated options, runs, shutdown, exit codes.
 
+pub mod demo;
 pub mod exit;
+mod figures;
+mod headless;
 pub mod identity;
 pub mod log;
+mod model;
 pub mod options;
 pub mod out;
+mod party;
 pub mod paths;
 pub mod run;
+mod screen;
 pub mod shutdown;
+mod stage;
+
+/// The operating system's randomness; a failure of it ends the process, as nothing may go on
+/// without.
+pub(crate) fn entropy() -> Box<dyn rand::CryptoRng + Send> {
+    Box::new(rand::rngs::OsRng.unwrap_err())
+}
+
+use rand::TryRngCore as _;

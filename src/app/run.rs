@@ -1,28 +1,77 @@
 //! The runs: what the subcommands start.
 
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::{CallOptions, DemoOptions, JoinOptions, LoopbackOptions};
+use crate::app::options::{CallOptions, DemoOptions, Front, JoinOptions, PartyOptions};
+use crate::app::{demo as demonstration, headless, identity, party, screen, shutdown};
+use crate::config::ViewSpec;
+use crate::invite::Invite;
+use crate::media::frame::{Size, Want};
+use crate::media::seams::FrameSink;
+use crate::media::sink::{self, null::Null};
+use crate::node::Clock;
+use crate::store::contacts::Contacts;
+use std::sync::Arc;
 
 /// Opens a call and waits for others.
-pub fn call(_options: CallOptions) -> Result<Exit, Failure> {
-    Err(not_built("call"))
+pub fn call(options: CallOptions) -> Result<Exit, Failure> {
+    party_run(&options.party, None)
 }
 
 /// Joins a call.
-pub fn join(_options: JoinOptions) -> Result<Exit, Failure> {
-    Err(not_built("join"))
+pub fn join(options: JoinOptions) -> Result<Exit, Failure> {
+    party_run(&options.party, Some(options.invite))
 }
 
 /// Ada and Ben call each other through Eve.
-pub fn demo(_options: DemoOptions) -> Result<Exit, Failure> {
-    Err(not_built("demo"))
+pub fn demo(options: DemoOptions) -> Result<Exit, Failure> {
+    demonstration::run(&options)
+}
+
+fn party_run(options: &PartyOptions, invite: Option<Invite>) -> Result<Exit, Failure> {
+    let own = identity::own(&options.base.paths)?;
+    let first_run = identity::first_run_line(&options.base.paths, &own);
+    let key = Arc::new(own.key);
+    let contacts = Contacts::load(&options.base.paths.contacts).map_err(Failure::from)?;
+    if options.front == Front::Screen {
+        return screen::run(options, key, &contacts, invite, first_run);
+    }
+    let view = view(options)?;
+    let (trigger, stop) = shutdown::pair();
+    shutdown::on_signals(trigger, || {}).map_err(|e| Failure::new(Exit::Bug, e))?;
+    runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
+        let mut party = party::assemble(options, key, &contacts, invite, view, false)?;
+        party.notes.splice(0..0, first_run);
+        headless::run(party, options.front, options.seconds, stop).await
+    }))
+}
+
+/// The runtime of transport and call: one thread.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Bug, format_args!("cannot start the runtime: {e}")))
+}
+
+/// Where received pictures go when no screen shows them.
+pub fn view(options: &PartyOptions) -> Result<Box<dyn FrameSink>, Failure> {
+    let want = Want {
+        size: options.media.tile.unwrap_or(Size::new(240, 144)),
+        decifps: options.media.decifps.unwrap_or(300),
+        max_kbps: 0,
+        paused: options.media.view == ViewSpec::None && options.media.tile.is_none(),
+        focus: false,
+    };
+    let opened = sink::open_view(&options.media.view, want, Clock::Real.now()).map_err(|e| {
+        Failure::new(Exit::Usage, format_args!("cannot write {}: {e}", options.media.view))
+            .next("choose a path that can be written")
+    })?;
+    // A terminal's view without a screen: nowhere.
+    Ok(opened.unwrap_or_else(|| Box::new(Null::new(want))))
 }
 
 /// Plays a scenario.
-pub fn loopback(_options: LoopbackOptions) -> Result<Exit, Failure> {
-    Err(not_built("loopback"))
-}
-
-fn not_built(what: &str) -> Failure {
-    Failure::new(Exit::Bug, format_args!("{what} is not built yet"))
+pub fn loopback(options: crate::app::options::LoopbackOptions) -> Result<Exit, Failure> {
+    let _ = options;
+    Err(Failure::new(Exit::Bug, "loopback is not built yet"))
 }

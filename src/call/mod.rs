@@ -1,1 +1,339 @@
-//! The call as a state machine without I/O: members, knocks, epochs, tracks.
+//! The call as a state machine without I/O.
+//!
+//! [`Call`] is one participant: it says whom to dial, runs the three-message handshake, asks about
+//! knocks, follows the group through its epochs, seals what the media engine coded and opens what
+//! arrives. It knows no codec, no socket and no clock: [`Call::handle`] takes what happened and
+//! when, [`Call::poll`] gives out what to do, until [`Output::Wait`] says when to come back.
+//!
+//! ```text
+//!  user, screen ── Input::User, RosterShown ─┐            ┌─ Output::Event ── screen, scripts
+//!  engine ──────── Input::Coded ─────────────┤    Call    ├─ Output::Media ── engine
+//!  connections ─── Input::Link ──────────────┘            └─ Output::Send, Dial, Close ── connections
+//! ```
+//!
+//! Who may do what with which key is not decided here but in `group` (roster, policy) and `seal`
+//! (gate, replay); this room moves members and frames between them.
+
+mod admission;
+mod epochs;
+mod feedback;
+mod handshake;
+mod membership;
+mod types;
+mod view;
+
+pub use epochs::SealedOut;
+pub use feedback::Budget;
+pub use types::*;
+pub use view::*;
+
+use crate::group::Group;
+use crate::identity::words::CallWords;
+use crate::identity::{Fingerprint, IdentityKey, LeafKey};
+use crate::time::Now;
+use crate::wire::link::{LinkEvent, LinkId, MemberId, close};
+use epochs::Epochs;
+use handshake::{LinkState, PhaseState};
+use membership::Peers;
+use rand::CryptoRng;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a member says it is there when it has nothing else to say.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A leaving member waits this long for its farewell to reach the others.
+const FAREWELL: Duration = Duration::from_millis(400);
+
+/// One participant of a call. See the module's header.
+pub struct Call {
+    config: CallConfig,
+    identity: Arc<IdentityKey>,
+    leaf: LeafKey,
+    phase: PhaseState,
+    group: Option<Group>,
+    links: BTreeMap<LinkId, LinkState>,
+    next_link: u64,
+    peers: Peers,
+    epochs: Epochs,
+    invites: Vec<OpenInvite>,
+    knocks: BTreeMap<KnockId, admission::Knocking>,
+    next_knock: u32,
+    words: Option<(u64, CallWords)>,
+    tracks: Tracks,
+    out: VecDeque<Output>,
+    next_heartbeat: Instant,
+    next_healing: Instant,
+    leaving: Option<(Instant, EndReason)>,
+    ended: bool,
+    counters: Counters,
+    suspended: bool,
+}
+
+impl Call {
+    /// Founds a call: makes the group with this participant alone in it, and a first invite.
+    pub fn host(
+        config: CallConfig,
+        identity: Arc<IdentityKey>,
+        addresses: Vec<SocketAddr>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, CallError> {
+        let mut call = Self::bare(config, identity, PhaseState::Waiting, now, rng);
+        let group_id = call.new_invite(addresses, now, rng);
+        let local = call.local_member(group_id, now)?;
+        call.group = Some(Group::create(local, group_id, &call.check(group_id, now))?);
+        call.enter_epoch(now, None)?;
+        Ok(call)
+    }
+
+    /// Prepares to join by an invite; the first [`Call::poll`]s say whom to dial.
+    pub fn join(
+        config: CallConfig,
+        identity: Arc<IdentityKey>,
+        invite: crate::invite::Invite,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, CallError> {
+        if invite.is_expired(now.wall) {
+            return Err(CallError::InviteExpired);
+        }
+        let host = invite.host;
+        if config.expect.is_some_and(|wanted| !wanted.matches(&host)) {
+            return Err(CallError::WrongIdentity { met: Fingerprint::of(&host) });
+        }
+        let mut call = Self::bare(config, identity, PhaseState::Waiting, now, rng);
+        call.begin_joining(invite, now);
+        Ok(call)
+    }
+
+    fn bare(
+        config: CallConfig,
+        identity: Arc<IdentityKey>,
+        phase: PhaseState,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+    ) -> Self {
+        let tracks = config.tracks;
+        Self {
+            config,
+            identity,
+            leaf: LeafKey::generate(rng),
+            phase,
+            group: None,
+            links: BTreeMap::new(),
+            next_link: 0,
+            peers: Peers::default(),
+            epochs: Epochs::default(),
+            invites: Vec::new(),
+            knocks: BTreeMap::new(),
+            next_knock: 0,
+            words: None,
+            tracks,
+            out: VecDeque::new(),
+            next_heartbeat: now.mono + HEARTBEAT,
+            next_healing: now.mono + membership::HEALING,
+            leaving: None,
+            ended: false,
+            counters: Counters::default(),
+            suspended: false,
+        }
+    }
+
+    /// The seed of this call's leaf key, for TLS: one key proves the connection and the leaf.
+    pub fn leaf_key(&self) -> &LeafKey {
+        &self.leaf
+    }
+
+    /// Takes in what happened. Errors are this participant's own (a bug, or a command that makes
+    /// no sense now): what a peer does wrong is counted, attributed and never an error here.
+    pub fn handle(
+        &mut self,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        input: Input,
+    ) -> Result<(), CallError> {
+        if self.ended {
+            return Ok(());
+        }
+        match input {
+            Input::Tick => self.tick(now),
+            Input::User(command) => self.command(command, now, rng),
+            Input::Accepted(link) => {
+                self.links.insert(link, LinkState::accepted(now.mono));
+                self.next_link = self.next_link.max(link.0 + 1);
+                Ok(())
+            }
+            Input::DialFailed(link, why) => self.dial_failed(link, why, now),
+            Input::Link(link, event) => self.link_event(link, event, now),
+            Input::Coded(to, coded) => {
+                self.send_media(&to, &coded, now);
+                Ok(())
+            }
+            Input::Want(member, want) => {
+                self.set_want(member, want);
+                Ok(())
+            }
+            Input::NeedKeyframe(member) => {
+                self.ask_keyframe(member, now);
+                Ok(())
+            }
+            Input::RosterShown(receipt) => {
+                self.roster_shown(receipt);
+                Ok(())
+            }
+            Input::Words(epoch, words) => {
+                self.take_words(epoch, words);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next thing to do; [`Output::Wait`] when there is nothing before that moment.
+    pub fn poll(&mut self, now: Now) -> Output {
+        if let Some(output) = self.out.pop_front() {
+            return output;
+        }
+        Output::Wait(self.wake_at(now.mono))
+    }
+
+    fn wake_at(&self, now: Instant) -> Instant {
+        if self.ended {
+            return now + Duration::from_secs(3600);
+        }
+        let mut at = self.next_heartbeat;
+        let mut earlier = |t: Option<Instant>| {
+            if let Some(t) = t {
+                at = at.min(t);
+            }
+        };
+        earlier(self.leaving.as_ref().map(|(t, _)| *t));
+        earlier(self.epochs.wake_at());
+        earlier(self.peers.wake_at());
+        earlier(self.links.values().filter_map(LinkState::wake_at).min());
+        earlier(self.knocks.values().map(|k| k.deadline).min());
+        at
+    }
+
+    fn tick(&mut self, now: Now) -> Result<(), CallError> {
+        if let Some((at, reason)) = self.leaving.clone()
+            && at <= now.mono
+        {
+            self.finish(reason);
+            return Ok(());
+        }
+        self.expire_links(now);
+        self.expire_knocks(now);
+        self.check_peers(now)?;
+        self.epochs_tick(now);
+        self.reports_tick(now);
+        if self.next_heartbeat <= now.mono {
+            self.next_heartbeat = now.mono + HEARTBEAT;
+            self.heartbeat(now);
+        }
+        self.heal_if_due(now)
+    }
+
+    fn command(
+        &mut self,
+        command: Command,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), CallError> {
+        match command {
+            Command::Admit(id) => self.admit(id, now),
+            Command::Decline(id) => {
+                self.decline(id);
+                Ok(())
+            }
+            Command::NewInvite(addresses) => {
+                self.new_invite(addresses, now, rng);
+                Ok(())
+            }
+            Command::Rekey => self.rekey(now),
+            Command::Tracks(tracks) => {
+                self.tracks = tracks;
+                self.announce_tracks();
+                Ok(())
+            }
+            Command::Suspend(on) => {
+                self.suspended = on;
+                Ok(())
+            }
+            Command::WordsCompared => {
+                self.peers.words_compared();
+                Ok(())
+            }
+            Command::Remove(member) => self.remove(member, now),
+            Command::Leave => self.leave(now),
+        }
+    }
+
+    fn link_event(&mut self, id: LinkId, event: LinkEvent, now: Now) -> Result<(), CallError> {
+        if let Some(member) = self.links.get(&id).and_then(LinkState::member) {
+            self.peers.heard(member, now.mono);
+        }
+        match event {
+            LinkEvent::Up(up) => self.link_up(id, up, now),
+            LinkEvent::Control(bytes) => self.control(id, bytes, now)?,
+            LinkEvent::Datagram(bytes) => self.open_datagram(id, &bytes, now),
+            LinkEvent::Frame(bytes) => self.open_frame(id, &bytes, now),
+            LinkEvent::Down(why) => self.link_down(id, why, now)?,
+        }
+        Ok(())
+    }
+
+    fn take_words(&mut self, epoch: u64, words: CallWords) {
+        // Only the newest membership counts: an older computation may end after a newer began.
+        if self.words.as_ref().is_none_or(|(e, _)| *e <= epoch) {
+            self.words = Some((epoch, words));
+            self.event(Event::Words { epoch, words });
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    /// Ends this participant's part: closes every connection and says why.
+    fn finish(&mut self, reason: EndReason) {
+        if self.ended {
+            return;
+        }
+        let code = match reason {
+            EndReason::Removed { .. } => close::REMOVED,
+            _ => close::LEFT,
+        };
+        for id in std::mem::take(&mut self.links).into_keys() {
+            self.out.push_back(Output::Close(id, code));
+        }
+        self.epochs.erase();
+        self.group = None;
+        self.invites.clear();
+        self.ended = true;
+        self.event(Event::Ended(reason));
+    }
+
+    fn leave(&mut self, now: Now) -> Result<(), CallError> {
+        if self.leaving.is_some() {
+            return Ok(());
+        }
+        let reason = EndReason::Left;
+        let others = self.peers.present().next().is_some();
+        if !others || self.group.is_none() {
+            self.finish(reason);
+            return Ok(());
+        }
+        self.leaving = Some((now.mono + FAREWELL, reason));
+        self.say_farewell(now)
+    }
+
+    /// This participant's number in the group, once it is in it.
+    pub fn me(&self) -> Option<MemberId> {
+        self.group.as_ref().map(Group::me)
+    }
+}
+
+#[cfg(test)]
+mod tests;

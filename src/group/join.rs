@@ -101,6 +101,24 @@ pub fn key_package(
     Ok((bytes, PendingJoin { provider, signer, leaf_key: person.leaf_key, group_id }))
 }
 
+/// Whose key package this is, as far as its own signatures say; nothing of it is trusted yet.
+pub struct Applicant {
+    /// Encoded credential.
+    pub credential: Vec<u8>,
+    /// Leaf key: the key package is signed with it.
+    pub leaf_key: [u8; 32],
+}
+
+impl Group {
+    /// Reads a key package before deciding whether to admit its owner.
+    pub fn read_key_package(&self, bytes: &[u8]) -> Result<Applicant, KeyPackageError> {
+        let package = parse_key_package(&self.provider, bytes)?;
+        let leaf = package.leaf_node();
+        let leaf_key = leaf.signature_key().as_slice().try_into().map_err(|_| Malformed)?;
+        Ok(Applicant { credential: leaf.credential().serialized_content().to_vec(), leaf_key })
+    }
+}
+
 /// Checks a key package's signatures; whose it is, policy judges.
 pub(super) fn parse_key_package(
     provider: &Provider,
@@ -143,7 +161,7 @@ impl PendingJoin {
             return Err(JoinError::NotFromSequencer);
         }
         let host_present = people.values().any(|person| person.identity == expect.host);
-        if state.host != expect.host || !host_present {
+        if !host_present {
             return Err(JoinError::NoHost);
         }
         let mls = staged.into_group(&self.provider).map_err(|e| JoinError::Mls(e.to_string()))?;

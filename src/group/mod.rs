@@ -51,7 +51,7 @@ mod tests;
 pub use bytes::Malformed;
 pub use commit::{CommitError, InvitePsk, Pending};
 pub use export::{Ack, AckError, Agreement, BasesError};
-pub use join::{Expect, JoinError, KeyPackageError, PendingJoin, key_package};
+pub use join::{Applicant, Expect, JoinError, KeyPackageError, PendingJoin, key_package};
 pub use message::MessageError;
 pub use propose::ProposeError;
 pub use provider::NoRandomness;

@@ -42,8 +42,12 @@ impl View<'_> {
         self.state.at_leaf(leaf).map(|seat| (seat.id, leaf))
     }
 
+    /// The founder, or, once the founder has left, whoever leads the group.
     fn is_host(&self, leaf: u8) -> bool {
-        self.people.get(&leaf).is_some_and(|person| person.identity == self.state.host)
+        if self.people.values().any(|person| person.identity == self.state.host) {
+            return self.people.get(&leaf).is_some_and(|person| person.identity == self.state.host);
+        }
+        self.state.at_leaf(leaf).is_some_and(|seat| seat.id == self.state.sequencer)
     }
 
     /// Judges a proposal that came as a message of its own.
@@ -225,7 +229,8 @@ impl View<'_> {
         removed: &BTreeMap<u8, Reason>,
         add: &KeyPackage,
     ) -> Result<Person, Violation> {
-        if !self.people.get(&committer).is_some_and(|person| self.state.may_add(&person.identity)) {
+        let may = self.people.get(&committer).is_some_and(|p| self.state.may_add(&p.identity));
+        if !may && !self.is_host(committer) {
             return Err(Violation::MayNotAdd);
         }
         let leaf = add.leaf_node();

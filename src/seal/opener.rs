@@ -53,6 +53,13 @@ pub struct Surrendered {
     leaf: u8,
 }
 
+impl Surrendered {
+    /// The base key itself, for a search that must not find it.
+    pub fn base(&self) -> &Secret<32> {
+        &self.base
+    }
+}
+
 impl Opener {
     /// For the frames of `leaf` in `epoch`.
     pub fn new(base: &Secret<32>, epoch: u64, leaf: u8) -> Self {

@@ -1,7 +1,11 @@
-//! Simulation: network, the tapping line, scenarios, measurement, report.
+//! Simulation: network, the tapping line, Eve, scenarios, measurement, report.
 
+pub mod eve;
 pub mod line;
 pub mod model;
 pub mod net;
 pub mod pcapng;
+pub mod report;
+pub mod scenario;
+pub mod search;
 mod socket;

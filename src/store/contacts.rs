@@ -56,6 +56,17 @@ pub enum How {
     Fingerprint,
 }
 
+impl How {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::CallWords => "call words",
+            Self::SafetyWords => "safety words",
+            Self::Fingerprint => "fingerprint",
+        }
+    }
+}
+
 /// All contacts, by identity key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contacts {

@@ -60,8 +60,15 @@ pub enum Control {
         /// SHA-256 from the offer.
         hash: [u8; 32],
     },
-    /// A member opens a connection to another member (TLS proves which leaf).
-    Hello(Hello),
+    /// A member opens a connection to another member. TLS has proved which leaf key it holds, and
+    /// the roster says whose that is.
+    Hello {
+        /// The sender's epoch; a lagging side is caught up.
+        epoch: u64,
+    },
+    /// An MLS application message (RFC 9420 §15), opaque here: what newcomers must learn before
+    /// media keys are in use.
+    GroupMessage(Bytes),
     /// A frame of stream `Data` holding a [`MemberMessage`]: reliable, for members only.
     Sealed(Bytes),
     /// Leaving, on purpose.
@@ -81,16 +88,6 @@ pub struct Ack {
     pub signature: [u8; 64],
 }
 
-/// What a member says first to another: where it stands, bound to this connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// The sender's epoch; a lagging side is caught up.
-    pub epoch: u64,
-    /// HMAC over the connection's transcript under a key of the group (see
-    /// `identity::handshake::member_proof`).
-    pub proof: [u8; 32],
-}
-
 const KNOCK: u8 = 1;
 const ANSWER: u8 = 2;
 const PROOF: u8 = 3;
@@ -104,6 +101,7 @@ const FETCH: u8 = 10;
 const HELLO: u8 = 11;
 const SEALED: u8 = 12;
 const BYE: u8 = 13;
+const GROUP_MESSAGE: u8 = 14;
 
 impl Control {
     /// Encodes: one byte of kind, then the body to the end of the message.
@@ -124,7 +122,8 @@ impl Control {
             }
             Self::Offer { hash } => w.u8(OFFER).raw(hash),
             Self::Fetch { hash } => w.u8(FETCH).raw(hash),
-            Self::Hello(h) => w.u8(HELLO).varint(h.epoch).raw(&h.proof),
+            Self::Hello { epoch } => w.u8(HELLO).varint(*epoch),
+            Self::GroupMessage(b) => w.u8(GROUP_MESSAGE).raw(b),
             Self::Sealed(b) => w.u8(SEALED).raw(b),
             Self::Bye => w.u8(BYE),
         };
@@ -151,7 +150,8 @@ impl Control {
             HEARTBEAT => Self::Heartbeat { epoch: r.varint()?, confirmation_hash: r.array()? },
             OFFER => Self::Offer { hash: r.array()? },
             FETCH => Self::Fetch { hash: r.array()? },
-            HELLO => Self::Hello(Hello { epoch: r.varint()?, proof: r.array()? }),
+            HELLO => Self::Hello { epoch: r.varint()? },
+            GROUP_MESSAGE => Self::GroupMessage(own(r.rest("group message", SEALED_CAP)?)),
             SEALED => Self::Sealed(own(r.rest("sealed message", SEALED_CAP)?)),
             BYE => Self::Bye,
             kind => return Err(ParseError::UnknownKind(u64::from(kind))),
@@ -328,7 +328,8 @@ mod tests {
             }),
             hash().prop_map(|hash| Control::Offer { hash }),
             hash().prop_map(|hash| Control::Fetch { hash }),
-            (epoch(), hash()).prop_map(|(epoch, proof)| Control::Hello(Hello { epoch, proof })),
+            epoch().prop_map(|epoch| Control::Hello { epoch }),
+            payload().prop_map(Control::GroupMessage),
             payload().prop_map(Control::Sealed),
             Just(Control::Bye),
         ]

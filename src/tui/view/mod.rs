@@ -61,7 +61,8 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             demo::head(model, demo, head, buf);
             let tiles = demo::draw(model, demo, body, buf);
             key_bar(model, foot, buf);
-            Drawn { tiles, roster: None }
+            // The facts name everybody who holds keys, for both participants.
+            Drawn { tiles, roster: Some(demo.epoch[0].min(demo.epoch[1])) }
         }
     }
 }

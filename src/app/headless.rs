@@ -1,0 +1,417 @@
+//! A call without a screen: one line per event, as JSON or as words. A flushed roster line counts
+//! as shown (`node` seals nothing for a roster that nobody could see).
+
+use crate::app::exit::{Exit, Failure};
+use crate::app::options::Front;
+use crate::app::out::Out;
+use crate::app::party::Party;
+use crate::app::shutdown::Shutdown;
+use crate::call::{Command, DialFailure, EndReason, Event, KnockEnd, LeftHow, Refusal, RefusedWhy};
+use crate::node::{NodeCommand, NodeEvent, NodeHandle, NodeView};
+use crate::seal::Receipt;
+use crate::transport::only_private;
+use crate::wire::link::MemberId;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Statistics are written at this interval.
+const STATS: Duration = Duration::from_secs(1);
+/// Leaving in order may take this long.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs a call and writes its events until it ends, `seconds` are over or somebody stops it.
+pub async fn run(
+    party: Party,
+    front: Front,
+    seconds: Option<Duration>,
+    mut shutdown: Shutdown,
+) -> Result<Exit, Failure> {
+    let Party { node, mut handle, notes, origin, .. } = party;
+    let mut lines =
+        Lines { out: Out::default(), front, origin, joined: Vec::new(), stats: Stats::default() };
+    for note in notes {
+        lines.write(json!({"event": "note", "text": note}));
+    }
+    let mut running = tokio::task::spawn_local(node.run());
+    let end = seconds.map(|s| tokio::time::Instant::now() + s);
+    let mut tick = tokio::time::interval(STATS);
+    tick.tick().await;
+    let mut stopped: Option<Exit> = None;
+    loop {
+        let over = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            reason = &mut running => {
+                while let Ok(event) = handle.events.try_recv() {
+                    lines.event(&handle, &event);
+                }
+                let reason = reason.map_err(|e| Failure::new(Exit::Bug, e))?;
+                return lines.end(&reason, stopped);
+            }
+            Some(event) = handle.events.recv() => {
+                if let Some(receipt) = lines.event(&handle, &event) {
+                    tell(&handle, NodeCommand::RosterShown(receipt));
+                }
+            }
+            cause = shutdown.asked(), if stopped.is_none() => {
+                stopped = Some(Exit::from(cause));
+                leave(&handle, &running);
+            }
+            () = over, if stopped.is_none() => {
+                stopped = Some(Exit::Ended);
+                leave(&handle, &running);
+            }
+            _ = tick.tick() => {
+                let view = handle.view.borrow().clone();
+                lines.stats(&view);
+                if lines.out.is_closed() && stopped.is_none() {
+                    stopped = Some(Exit::Ended);
+                    leave(&handle, &running);
+                }
+            }
+        }
+    }
+}
+
+/// Leaves in order; a node that hangs is ended.
+fn leave(handle: &NodeHandle, running: &tokio::task::JoinHandle<EndReason>) {
+    tell(handle, NodeCommand::Call(Command::Leave));
+    let abort = running.abort_handle();
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(GRACE).await;
+        abort.abort();
+    });
+}
+
+fn tell(handle: &NodeHandle, command: NodeCommand) {
+    // A full queue means the node is stuck; a closed one that it is over. Either way it ends.
+    let _ = handle.commands.try_send(command);
+}
+
+struct Lines {
+    out: Out,
+    front: Front,
+    origin: Instant,
+    joined: Vec<(MemberId, Option<MemberId>, u64)>,
+    stats: Stats,
+}
+
+#[derive(Default)]
+struct Stats {
+    tx: u64,
+    rx: u64,
+    at: Option<Instant>,
+}
+
+impl Lines {
+    /// Writes one line, with the time since the start.
+    fn write(&mut self, mut value: Value) {
+        let now = tokio::time::Instant::now().into_std();
+        let t_ms = now.saturating_duration_since(self.origin).as_millis() as u64;
+        match self.front {
+            Front::Json => {
+                value["t_ms"] = json!(t_ms);
+                self.out.line(value);
+            }
+            Front::Plain | Front::Screen => {
+                let seconds = t_ms as f64 / 1000.0;
+                self.out.line(format_args!("{seconds:8.3}  {}", words(&value)));
+            }
+        }
+    }
+
+    /// Writes an event; for a roster that is on the output now, its receipt.
+    fn event(&mut self, handle: &NodeHandle, event: &NodeEvent) -> Option<Receipt> {
+        let view = handle.view.borrow().clone();
+        match event {
+            NodeEvent::Call(event) => return self.call_event(&view, event),
+            NodeEvent::MediaLost { what, why } => {
+                self.write(json!({"event": "media_lost", "what": what, "why": why}));
+            }
+            NodeEvent::Trouble(what) => self.write(json!({"event": "trouble", "what": what})),
+            NodeEvent::FirstPicture(member) => {
+                self.write(json!({"event": "first_picture", "member": member.0}));
+            }
+        }
+        None
+    }
+
+    fn call_event(&mut self, view: &NodeView, event: &Event) -> Option<Receipt> {
+        match event {
+            Event::Invite { text } => {
+                let addresses =
+                    view.call.invites.last().map(|i| i.addresses.clone()).unwrap_or_default();
+                self.write(json!({
+                    "event": "invite",
+                    "invite": text,
+                    "addresses": addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "only_private": only_private(&addresses),
+                }));
+            }
+            Event::Knock { fingerprint, name, .. } => self.write(
+                json!({"event": "knock", "fingerprint": fingerprint.to_string(), "name": name}),
+            ),
+            Event::KnockGone { end, .. } if *end != KnockEnd::Admitted => {
+                self.write(json!({"event": "knock_gone", "how": knock_end(*end)}));
+            }
+            Event::Refused { from, why } => self.write(json!({
+                "event": "refused",
+                "from": from.map(|a| a.to_string()),
+                "why": refusal(*why),
+            })),
+            Event::Dialled { to, failure } => self.write(json!({
+                "event": "dialled",
+                "to": to.to_string(),
+                "result": failure.as_ref().map_or("connected".to_owned(), dial_failure),
+            })),
+            Event::Knocked => self.write(json!({"event": "knocked"})),
+            Event::Epoch { epoch, roster, .. } => {
+                let members: Vec<Value> = view
+                    .call
+                    .members
+                    .iter()
+                    .map(|m| {
+                        json!({
+                            "member": m.id.0,
+                            "name": m.name,
+                            "fingerprint": m.fingerprint.to_string(),
+                            "added_by": m.added_by.map(|b| b.0),
+                            "me": m.is_me,
+                        })
+                    })
+                    .collect();
+                // The view may be newer than this event, never older: it is published first.
+                self.write(json!({"event": "roster", "epoch": epoch, "members": members}));
+                return Some(Receipt::shown(*epoch, *roster));
+            }
+            Event::Joined { member, by, epoch } => self.joined.push((*member, *by, *epoch)),
+            Event::Words { words, .. } => {
+                for (member, by, epoch) in std::mem::take(&mut self.joined) {
+                    self.write(json!({
+                        "event": "joined",
+                        "member": member.0,
+                        "name": name_of(view, member),
+                        "by": by.map(|b| b.0),
+                        "epoch": epoch,
+                        "call_words": words.to_string(),
+                    }));
+                }
+                self.write(json!({"event": "call_words", "call_words": words.to_string()}));
+            }
+            Event::Left { member, name, how } => self.write(json!({
+                "event": "left",
+                "member": member.0,
+                "name": name,
+                "how": match how {
+                    LeftHow::Left => "left",
+                    LeftHow::Lost => "lost",
+                    LeftHow::Removed(_) => "removed",
+                },
+            })),
+            Event::Lost(member, lost) => self.write(json!({
+                "event": if *lost { "lost" } else { "back" },
+                "member": member.0,
+            })),
+            Event::Split(member) => {
+                self.write(json!({"event": "split", "member": member.0}));
+            }
+            Event::BadGroupMessage { from, why } => {
+                self.write(json!({"event": "bad_group_message", "from": from.0, "why": why}));
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn stats(&mut self, view: &Arc<NodeView>) {
+        let tx: u64 = view.links.values().map(|l| l.tx_bytes).sum();
+        let rx: u64 = view.links.values().map(|l| l.rx_bytes).sum();
+        let packets: u64 = view.links.values().map(|l| l.tx_packets).sum();
+        let seconds = self
+            .stats
+            .at
+            .map_or(1.0, |at| view.at.saturating_duration_since(at).as_secs_f64().max(0.05));
+        let rate = |now: u64, before: u64| {
+            (now.saturating_sub(before) as f64 * 8.0 / 1000.0 / seconds * 10.0).round() / 10.0
+        };
+        let value = json!({
+            "event": "stats",
+            "epoch": view.call.epoch,
+            "wire": {
+                "up_kbps": rate(tx, self.stats.tx),
+                "down_kbps": rate(rx, self.stats.rx),
+                "packets": packets,
+            },
+            "mic_level": -i32::from(view.media.audio.mic_level),
+            "received": received(view),
+            "dropped": {
+                "malformed": view.call.counters.malformed,
+                "forged": view.call.counters.forged,
+                "replayed": view.call.counters.replayed,
+                "bad_seal": view.call.counters.bad_seal,
+                "unknown_key": view.call.counters.unknown_key,
+            },
+        });
+        self.stats = Stats { tx, rx, at: Some(view.at) };
+        if self.front == Front::Json {
+            self.write(value);
+        }
+    }
+
+    fn end(mut self, reason: &EndReason, stopped: Option<Exit>) -> Result<Exit, Failure> {
+        let exit = stopped.unwrap_or(match exit_of(reason) {
+            Ok(exit) => exit,
+            Err(ref failure) => failure.exit,
+        });
+        self.write(json!({"event": "ended", "reason": reason_word(reason), "exit": exit.code()}));
+        if stopped.is_none() {
+            exit_of(reason)?;
+        }
+        self.out.end(exit)
+    }
+}
+
+/// What is received of each member, under the report's names.
+fn received(view: &NodeView) -> Vec<Value> {
+    view.call
+        .members
+        .iter()
+        .filter(|m| !m.is_me)
+        .map(|m| {
+            let video = view.media.received.get(&m.id);
+            let audio = view.media.audio.members.get(&m.id);
+            json!({
+                "from": m.name,
+                "member": m.id.0,
+                "video": video.map(|v| crate::app::figures::video(v)),
+                "audio": audio.map(|a| crate::app::figures::audio(a)),
+                "rtt_ms": view.links.get(&m.id).map(|l| l.rtt.as_millis() as u64),
+            })
+        })
+        .collect()
+}
+
+fn name_of(view: &NodeView, member: MemberId) -> String {
+    view.call.members.iter().find(|m| m.id == member).map(|m| m.name.clone()).unwrap_or_default()
+}
+
+/// An event in words: "name key value, key value".
+fn words(value: &Value) -> String {
+    let Value::Object(map) = value else { return value.to_string() };
+    let mut text = map.get("event").and_then(Value::as_str).unwrap_or_default().replace('_', " ");
+    for (key, value) in map.iter().filter(|(key, _)| *key != "event") {
+        let value = match value {
+            Value::String(s) => s.clone(),
+            Value::Null => continue,
+            other => other.to_string(),
+        };
+        text.push_str(&format!("  {key}: {value}"));
+    }
+    text
+}
+
+fn knock_end(end: KnockEnd) -> &'static str {
+    match end {
+        KnockEnd::Admitted => "admitted",
+        KnockEnd::Declined => "declined",
+        KnockEnd::Unanswered => "unanswered",
+        KnockEnd::Withdrawn => "withdrawn",
+    }
+}
+
+fn refusal(why: Refusal) -> &'static str {
+    match why {
+        Refusal::BadProof => "does not hold an invite of this call",
+        Refusal::Expired => "the invite has expired",
+        Refusal::UsedUp => "the invite is used up",
+        Refusal::Misbehaved => "broke the protocol",
+        Refusal::TooSlow => "too slow",
+        Refusal::BadCredential => "its credential does not hold",
+        Refusal::WrongIdentity => "not the expected identity",
+    }
+}
+
+/// A failed dialling in words.
+pub fn dial_failure(failure: &DialFailure) -> String {
+    match failure {
+        DialFailure::TimedOut => "no answer".into(),
+        DialFailure::Network(why) => why.clone(),
+        DialFailure::Incompatible => "answers, but does not speak facetty/1".into(),
+    }
+}
+
+fn reason_word(reason: &EndReason) -> String {
+    match reason {
+        EndReason::Left => "left".into(),
+        EndReason::Removed { by } => format!("removed by {by}"),
+        EndReason::Unreachable(_) => "unreachable".into(),
+        EndReason::Refused(why) => format!("refused: {}", refused(*why)),
+        EndReason::WrongIdentity(why) => format!("wrong identity: {why}"),
+        EndReason::LostHost(_) => "connection to the host lost".into(),
+    }
+}
+
+fn refused(why: RefusedWhy) -> &'static str {
+    match why {
+        RefusedWhy::UnknownInvite => "the host does not know this invite",
+        RefusedWhy::Expired => "the invite has expired",
+        RefusedWhy::UsedUp => "the invite was used already",
+        RefusedWhy::Declined => "the host said no, or did not answer",
+        RefusedWhy::Locked => "the call is full or locked",
+    }
+}
+
+/// The exit code of an end, or the failure to print.
+pub fn exit_of(reason: &EndReason) -> Result<Exit, Failure> {
+    match reason {
+        EndReason::Left => Ok(Exit::Ended),
+        EndReason::Removed { by } => {
+            Err(Failure::new(Exit::Refused, format_args!("{by} removed you from the call")))
+        }
+        EndReason::Unreachable(tried) => Err(unreachable(tried)),
+        EndReason::Refused(why) => {
+            let next = match why {
+                RefusedWhy::UnknownInvite => {
+                    "was the whole invite copied? is that call still open?"
+                }
+                RefusedWhy::Declined => "call them another way, then try again",
+                _ => "ask for a new invite",
+            };
+            Err(Failure::new(Exit::Refused, refused(*why)).next(next))
+        }
+        EndReason::WrongIdentity(why) => Err(Failure::new(Exit::Untrusted, why)
+            .cause("somebody else answers at that address, or the invite is not the one you think")
+            .next("get the invite again, over a channel you trust")),
+        EndReason::LostHost(_) => Err(Failure::new(
+            Exit::Unreachable,
+            "the connection to the host was lost before you were let in",
+        )
+        .next("try again with the same invite")),
+    }
+}
+
+fn unreachable(tried: &[(SocketAddr, DialFailure)]) -> Failure {
+    let list: Vec<_> =
+        tried.iter().map(|(to, why)| format!("\n  {to}: {}", dial_failure(why))).collect();
+    let addresses: Vec<_> = tried.iter().map(|(to, _)| *to).collect();
+    let failure = Failure::new(
+        Exit::Unreachable,
+        format_args!("none of the invite's addresses was reached:{}", list.concat()),
+    );
+    if only_private(&addresses) {
+        failure
+            .cause("only private addresses: works on the same LAN or VPN")
+            .next("the host can add a reachable one with --advertise HOST:PORT")
+    } else {
+        failure
+            .cause("the host is not there any more, or a firewall or NAT drops UDP to it")
+            .next("the host can forward the port and name it with --advertise HOST:PORT")
+    }
+}

@@ -1,0 +1,528 @@
+//! The terminal as a stage for a call or a demonstration: events in, model and pictures out, one
+//! frame in flight.
+
+use crate::app::exit::{Exit, Failure};
+use crate::app::options::Graphics;
+use crate::media::frame::{RawFrame, Size, Want};
+use crate::media::marker;
+use crate::media::seams::{FrameSink, SinkLost};
+use crate::node::NodeEvent;
+use crate::paint::{Depth, Mode, Painter, Quality};
+use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
+use crate::time::Now;
+use crate::tui::model::{Model, TileRole};
+use crate::tui::view;
+use crate::wire::link::MemberId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Things that wait for the screen's thread.
+const QUEUE: usize = 512;
+/// Shortest time between two frames of the screen.
+const FRAME: Duration = Duration::from_millis(33);
+/// The screen is drawn at least this often: clocks and "frozen N s" move on.
+const IDLE_FRAME: Duration = Duration::from_millis(250);
+
+/// What wakes the screen's thread.
+pub enum Wake {
+    /// From the terminal.
+    Term(term::Event),
+    /// From a node; the number tells which.
+    Node(usize, NodeEvent),
+    /// The (first) node has ended.
+    Ended(crate::call::EndReason),
+    /// A new picture is there.
+    Picture,
+    /// The terminal takes a further frame.
+    Ready,
+}
+
+impl From<term::Event> for Wake {
+    fn from(event: term::Event) -> Self {
+        Self::Term(event)
+    }
+}
+
+/// The newest picture of each tile, and what each tile can show.
+#[derive(Default)]
+pub struct Pictures {
+    state: Mutex<State>,
+    /// A wake-up is under way already.
+    woken: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    pictures: BTreeMap<TileRole, Picture>,
+    wants: BTreeMap<TileRole, Want>,
+}
+
+/// One tile's newest picture.
+#[derive(Clone)]
+pub struct Picture {
+    /// The picture.
+    pub frame: Arc<RawFrame>,
+    /// When it came.
+    pub at: Instant,
+    /// From capture to here, where the capture's clock is known.
+    pub latency: Option<Duration>,
+    /// Counts pictures of this tile.
+    pub serial: u64,
+    /// Pictures in the last second or so, per second.
+    pub fps: f32,
+}
+
+impl Pictures {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a picture on a tile.
+    pub fn put(
+        &self,
+        role: TileRole,
+        frame: Arc<RawFrame>,
+        at: Instant,
+        latency: Option<Duration>,
+    ) {
+        let mut state = self.lock();
+        let before = state.pictures.get(&role);
+        let serial = before.map_or(0, |p| p.serial + 1);
+        let fps = before.map_or(0.0, |p| {
+            let gap = at.saturating_duration_since(p.at).as_secs_f32().max(0.001);
+            if p.fps == 0.0 { 1.0 / gap } else { p.fps * 0.9 + 0.1 / gap }
+        });
+        state.pictures.insert(role, Picture { frame, at, latency, serial, fps });
+    }
+
+    /// The newest picture of a tile.
+    pub fn get(&self, role: TileRole) -> Option<Picture> {
+        self.lock().pictures.get(&role).cloned()
+    }
+
+    /// Takes a tile's picture away.
+    pub fn forget(&self, role: TileRole) {
+        self.lock().pictures.remove(&role);
+    }
+
+    fn want(&self, role: TileRole) -> Option<Want> {
+        self.lock().wants.get(&role).copied()
+    }
+
+    fn set_wants(&self, wants: BTreeMap<TileRole, Want>) {
+        self.lock().wants = wants;
+    }
+}
+
+/// Which tile shows whom.
+pub type RoleOf = Box<dyn Fn(MemberId) -> Option<TileRole> + Send>;
+
+/// The sink that hands pictures to the screen.
+pub struct ScreenSink {
+    /// Where they go.
+    pub pictures: Arc<Pictures>,
+    /// Who is shown where.
+    pub role: RoleOf,
+    /// Wakes the screen.
+    pub wake: SyncSender<Wake>,
+    /// Origin of the senders' media clocks, where it is known (one process, one clock).
+    pub origin: Option<Instant>,
+    /// Asked of everybody instead of what the tile can show (`--tile`, `--fps`).
+    pub fixed: (Option<Size>, Option<u16>),
+}
+
+impl FrameSink for ScreenSink {
+    fn want(&self, who: MemberId) -> Want {
+        let tile = (self.role)(who).and_then(|role| self.pictures.want(role));
+        let nothing =
+            Want { size: Size::new(80, 48), decifps: 125, max_kbps: 0, paused: true, focus: false };
+        let mut want = tile.unwrap_or(nothing);
+        if let Some(size) = self.fixed.0 {
+            want.size = size;
+        }
+        if let Some(decifps) = self.fixed.1 {
+            want.decifps = decifps;
+        }
+        want
+    }
+
+    fn show(&mut self, who: MemberId, frame: Arc<RawFrame>, now: Now) -> Result<(), SinkLost> {
+        if let Some(role) = (self.role)(who) {
+            let latency =
+                self.origin.map(|o| now.mono.saturating_duration_since(frame.at.instant(o)));
+            self.pictures.put(role, frame, now.mono, latency);
+            if !self.pictures.woken.swap(true, Ordering::AcqRel) {
+                // A full queue wakes the screen just as well.
+                let _ = self.wake.try_send(Wake::Picture);
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, who: MemberId) {
+        if let Some(role) = (self.role)(who) {
+            self.pictures.forget(role);
+        }
+    }
+}
+
+/// Passes something to the screen from an async task without blocking its runtime.
+pub async fn wake(to: &SyncSender<Wake>, mut what: Wake) {
+    loop {
+        match to.try_send(what) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+            Err(TrySendError::Full(back)) => what = back,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The stage.
+pub struct Stage {
+    /// What wakes the thread.
+    pub wakes: Receiver<Wake>,
+    /// For others to wake it.
+    pub waker: SyncSender<Wake>,
+    /// The newest pictures.
+    pub pictures: Arc<Pictures>,
+    terminal: Terminal,
+    events: Option<Events>,
+    output: Output,
+    board: Board,
+    probe: Probe,
+    drawn_at: Option<Instant>,
+    dirty: bool,
+    /// The epoch whose whole roster is on its way to the terminal.
+    showing: Option<u64>,
+}
+
+impl Stage {
+    /// Takes the terminal. `log`: where stray messages to standard error go meanwhile.
+    pub fn open(
+        graphics: Graphics,
+        log: Option<std::fs::File>,
+        decifps: u16,
+    ) -> Result<Self, Failure> {
+        let mut terminal = Terminal::enter(term::Options { stderr: log }).map_err(|e| {
+            Failure::new(Exit::Device, format_args!("cannot use the terminal: {e}"))
+                .next("run it in a terminal, or use --plain")
+        })?;
+        let probe = terminal.probe();
+        if !probe.usable {
+            terminal.leave();
+            return Err(Failure::new(Exit::Device, "this terminal cannot be drawn on (TERM=dumb)")
+                .next("use --plain"));
+        }
+        let mode = match graphics {
+            Graphics::Auto => probe.mode,
+            Graphics::Sextant => Mode::Sextant,
+            Graphics::Quadrant => Mode::Quadrant,
+            Graphics::Half => Mode::Half,
+            Graphics::Ascii => Mode::Ascii,
+        };
+        let (waker, wakes) = sync_channel(QUEUE);
+        let bug = |e: term::TermError| Failure::new(Exit::Device, e);
+        let ready = waker.clone();
+        let output = Output::start(&terminal, move || {
+            // A full queue wakes the screen just as well.
+            let _ = ready.try_send(Wake::Ready);
+        })
+        .map_err(bug)?;
+        let events = Events::start(&mut terminal, waker.clone()).map_err(bug)?;
+        let (cols, rows) = terminal.size();
+        let pictures = Arc::new(Pictures::default());
+        let mut board = Board::new((cols, rows), mode, probe.depth, Arc::clone(&pictures), decifps);
+        board.composer.set(probe.depth, probe.sync);
+        board.cell_px = probe.cell_px;
+        Ok(Self {
+            wakes,
+            waker,
+            pictures,
+            terminal,
+            events: Some(events),
+            output,
+            board,
+            probe,
+            drawn_at: None,
+            dirty: true,
+            showing: None,
+        })
+    }
+
+    /// The graphics mode in a word.
+    pub fn graphics(&self) -> &'static str {
+        self.board.mode.name()
+    }
+
+    /// Colours the terminal has.
+    pub fn depth(&self) -> Depth {
+        self.probe.depth
+    }
+
+    /// Next graphics mode.
+    pub fn next_graphics(&mut self) {
+        let all = Mode::ALL;
+        let at = all.iter().position(|m| *m == self.board.mode).unwrap_or(0);
+        self.board.mode = all[(at + 1) % all.len()];
+        self.invalidate();
+    }
+
+    /// Draw as soon as the terminal takes it.
+    pub fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// The screen may show anything: everything is drawn anew.
+    pub fn invalidate(&mut self) {
+        self.board.depth = self.probe.depth;
+        self.board.invalidate();
+        self.dirty = true;
+    }
+
+    /// Waits for something to do; `None`: time to draw.
+    pub fn wait(&mut self, due: Option<Instant>) -> Option<Wake> {
+        let now = instant();
+        let since = self.drawn_at.map_or(FRAME, |at| now.saturating_duration_since(at));
+        let frame = if self.dirty { FRAME } else { IDLE_FRAME }.saturating_sub(since);
+        let timer = due.map_or(frame, |d| d.saturating_duration_since(now).min(frame));
+        // While a frame is on its way, its end wakes this thread.
+        let wait = if self.output.is_ready() { timer } else { timer.max(Duration::from_millis(5)) };
+        match self.wakes.recv_timeout(wait) {
+            Ok(wake) => {
+                match &wake {
+                    Wake::Picture => {
+                        self.pictures.woken.store(false, Ordering::Release);
+                        self.dirty = true;
+                    }
+                    Wake::Ready => {}
+                    Wake::Term(event) => self.terminal_event(event),
+                    _ => self.dirty = true,
+                }
+                Some(wake)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.dirty |= since >= IDLE_FRAME;
+                None
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn terminal_event(&mut self, event: &term::Event) {
+        self.dirty = true;
+        match event {
+            term::Event::Resize { cells: (cols, rows), .. } => {
+                self.board.composer.resize(*cols, *rows);
+                self.invalidate();
+            }
+            term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
+            term::Event::Reply(reply) => {
+                if self.probe.learn(reply) {
+                    self.board.composer.set(self.probe.depth, self.probe.sync);
+                    self.invalidate();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Draws the model and the newest pictures, if the terminal takes a frame now. Returns the
+    /// epoch whose whole roster the terminal has taken since the last call.
+    pub fn draw(&mut self, model: &Model) -> Option<u64> {
+        if !self.output.is_ready() {
+            return None;
+        }
+        // Ready again: what was on its way is written.
+        let shown = self.showing.take();
+        let now = instant();
+        let early = self.drawn_at.is_some_and(|at| now.saturating_duration_since(at) < FRAME);
+        if !self.dirty || early {
+            return shown;
+        }
+        self.dirty = false;
+        self.drawn_at = Some(now);
+        let (bytes, whole) = self.board.compose(model, now, self.output.stats().drain);
+        if bytes.is_empty() {
+            return whole.or(shown);
+        }
+        self.showing = whole;
+        // Refused only if a frame is on its way, and none is.
+        let _ = self.output.show(bytes);
+        shown
+    }
+
+    /// Copies text to the clipboard of whoever looks at this terminal (OSC 52).
+    pub fn copy(&mut self, text: &str) {
+        let encoded = base64(text.as_bytes());
+        // A terminal too slow for that much is too slow for this too.
+        let _ = self.output.send(format!("\x1b]52;c;{encoded}\x07").into_bytes());
+    }
+
+    /// Rings the terminal's bell.
+    pub fn ring(&mut self) {
+        let _ = self.output.send(b"\x07".to_vec());
+    }
+
+    /// Gives the screen back, stops, and takes it again when continued.
+    pub fn suspend(&mut self) -> Result<(), Failure> {
+        self.output.flush(Duration::from_millis(200));
+        let result = self.terminal.suspend();
+        let (cols, rows) = self.terminal.size();
+        self.board.composer.resize(cols, rows);
+        self.invalidate();
+        result.map_err(|e| Failure::new(Exit::Device, e))
+    }
+
+    /// Gives the screen back.
+    pub fn close(mut self) {
+        self.output.flush(Duration::from_millis(200));
+        self.events.take();
+        self.terminal.leave();
+    }
+}
+
+/// What is drawn, whether a terminal shows it or not: chrome and pictures on one grid of cells.
+pub struct Board {
+    composer: Composer,
+    painters: BTreeMap<TileRole, (Painter, u64)>,
+    mode: Mode,
+    depth: Depth,
+    cell_px: (u16, u16),
+    pictures: Arc<Pictures>,
+    decifps: u16,
+}
+
+impl Board {
+    /// A board of this many columns and rows.
+    pub fn new(
+        (cols, rows): (u16, u16),
+        mode: Mode,
+        depth: Depth,
+        pictures: Arc<Pictures>,
+        decifps: u16,
+    ) -> Self {
+        let mut composer = Composer::new(cols, rows, depth, false);
+        composer.keep_screens();
+        let painters = BTreeMap::new();
+        Self { composer, painters, mode, depth, cell_px: (1, 2), pictures, decifps }
+    }
+
+    fn invalidate(&mut self) {
+        self.composer.invalidate();
+        for (painter, serial) in self.painters.values_mut() {
+            painter.set_mode(self.mode, self.depth);
+            painter.invalidate();
+            *serial = u64::MAX;
+        }
+    }
+
+    /// Draws model and pictures; returns what has to be written, and the epoch whose whole roster
+    /// is in it. `drain`: bytes per second that the terminal eats, if known.
+    pub fn compose(
+        &mut self,
+        model: &Model,
+        now: Instant,
+        drain: Option<f64>,
+    ) -> (Vec<u8>, Option<u64>) {
+        let (mode, depth, cell_px) = (self.mode, self.depth, self.cell_px);
+        let (painters, pictures) = (&mut self.painters, &self.pictures);
+        // `chrome` runs before `video`; the cell lets the second see what the first drew.
+        let drawn = std::cell::RefCell::new(view::Drawn::default());
+        let bytes = self.composer.compose(
+            |frame| {
+                let result = view::draw(model, now, frame.buffer_mut());
+                let videos = result.tiles.iter().map(|(_, r)| (*r).into()).collect();
+                *drawn.borrow_mut() = result;
+                Areas { videos, covers: Vec::new() }
+            },
+            |_, out| {
+                let drawn = drawn.borrow();
+                for (role, rect) in &drawn.tiles {
+                    let (painter, painted) = painters
+                        .entry(*role)
+                        .or_insert_with(|| (Painter::new(mode, depth), u64::MAX));
+                    let place = (*rect).into();
+                    if painter.rect() != place {
+                        painter.place(place, cell_px);
+                        *painted = u64::MAX;
+                    }
+                    let Some(picture) = pictures.get(*role) else { continue };
+                    if *painted == picture.serial {
+                        painter.repaint(out);
+                        continue;
+                    }
+                    *painted = picture.serial;
+                    painter.mirror(*role == TileRole::Own);
+                    painter.crop_bottom(strip(&picture.frame));
+                    let stats = painter.paint(&picture.frame, out);
+                    if let Some(drain) = drain {
+                        let share = Quality::budget(drain, FRAME) / drawn.tiles.len().max(1);
+                        painter.quality().learn(stats.bytes, share);
+                    }
+                }
+            },
+        );
+        let drawn = drawn.into_inner();
+        self.painters.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
+        let decifps = self.decifps;
+        let wants = self.painters.iter().map(|(role, (painter, _))| {
+            let size = painter.wanted_pixels();
+            (*role, Want { size, decifps, max_kbps: 0, paused: false, focus: false })
+        });
+        self.pictures.set_wants(wants.collect());
+        (bytes, drawn.roster)
+    }
+
+    /// The board as last composed, as an SVG picture.
+    pub fn svg(&self, title: &str) -> String {
+        let screen = self.composer.screen(self.painters.values().map(|(p, _)| p));
+        screen.map(|s| s.to_svg(title)).unwrap_or_default()
+    }
+}
+
+/// The share of a picture's height that the frame-number strip takes, if there is one.
+fn strip(frame: &RawFrame) -> f32 {
+    if marker::read(frame).is_none() {
+        return 0.0;
+    }
+    f32::from(marker::strip_height(frame.size)) / f32::from(frame.size.height.max(1))
+}
+
+/// Now, as the runtime's clock has it.
+pub fn instant() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// RFC 4648 §4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            if i <= chunk.len() {
+                text.push(char::from(DIGITS[(n >> (18 - 6 * i)) as usize & 63]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

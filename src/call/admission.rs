@@ -1,0 +1,182 @@
+//! The door: invites that are open, knocks that wait, letting in and turning away.
+
+use super::handshake::Stage;
+use super::membership::Checker;
+use super::*;
+use crate::group::{InvitePsk, MAX_MEMBERS};
+use crate::identity::Credential;
+use crate::invite::Invite;
+use crate::secret::Secret;
+use crate::time::Wall;
+use crate::wire::control::Control;
+
+/// At most this many knocks wait at once; a further one is turned away.
+const MAX_KNOCKS: usize = 8;
+
+/// Somebody who proved who they are and waits for a decision.
+pub(super) struct Knocking {
+    pub(super) link: LinkId,
+    pub(super) invite: [u8; 8],
+    pub(super) credential: Credential,
+    key_package: Vec<u8>,
+    pub(super) since: Instant,
+    pub(super) deadline: Instant,
+}
+
+impl Call {
+    /// Makes a further invite, the first one also the group's id; returns that id.
+    pub(super) fn new_invite(
+        &mut self,
+        addresses: Vec<SocketAddr>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+    ) -> [u8; 16] {
+        let life = u64::try_from(self.config.invite_life.as_millis()).unwrap_or(u64::MAX / 2);
+        let expires = Wall(now.wall.0.saturating_add(life));
+        let uses = self.config.invite_uses;
+        let secret = Secret::build(|bytes| rng.fill_bytes(bytes));
+        let mut invite = Invite::new(self.identity.public(), secret, expires, uses, addresses);
+        if let Some(group) = &self.group {
+            invite = invite.for_group(group.id());
+        }
+        let text = invite.to_text();
+        let group_id = invite.group_id();
+        self.invites.retain(|i| i.expires >= now.wall && i.left > 0);
+        self.invites.push(OpenInvite { text: text.clone(), left: uses, expires, invite });
+        self.event(Event::Invite { text });
+        group_id
+    }
+
+    /// Takes a proven knock: decides by the settings or asks the user.
+    pub(super) fn knock(
+        &mut self,
+        link: LinkId,
+        invite: [u8; 8],
+        credential: Credential,
+        key_package: Vec<u8>,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let identity = credential.identity;
+        let fingerprint = Fingerprint::of(&identity);
+        let id = KnockId(self.next_knock);
+        self.next_knock += 1;
+        if let Some(state) = self.links.get_mut(&link) {
+            state.settle(Stage::Knocking(id));
+        }
+        // They have proved an invite and a key: their connection may wait for the decision.
+        self.out.push_back(Output::Authenticated(link));
+        let full = self.knocks.len() >= MAX_KNOCKS;
+        let name = credential.name.to_string();
+        let deadline = now.mono + self.config.knock_life;
+        let since = now.mono;
+        let knocking = Knocking { link, invite, credential, key_package, since, deadline };
+        self.knocks.insert(id, knocking);
+        self.event(Event::Knock { id, fingerprint, name });
+        let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
+        let welcome = match &self.config.admit {
+            Admit::Any => Some(true),
+            Admit::Only(wanted) => Some(wanted.iter().any(|w| w.matches(&identity))),
+            Admit::Nobody => Some(false),
+            Admit::Ask => None,
+        };
+        match welcome {
+            _ if full || !expected => {
+                self.decline(id);
+                Ok(())
+            }
+            Some(true) => self.admit(id, now),
+            Some(false) => {
+                self.decline(id);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Lets somebody in: Add, Welcome, and everybody learns who and by whom.
+    pub(super) fn admit(&mut self, id: KnockId, now: Now) -> Result<(), CallError> {
+        let Some(knocking) = self.knocks.remove(&id) else {
+            return Err(CallError::Gone("the knock"));
+        };
+        let open = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite);
+        let Some(open) = open.filter(|i| i.left > 0) else {
+            // Admitted twice with a one-use invite: the second comes too late.
+            self.close_link(knocking.link, close::USED_UP);
+            self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+            return Ok(());
+        };
+        let psk = open.invite.psk();
+        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+        if !group.is_sequencer() {
+            let who = self.sequencer_name();
+            self.knocks.insert(id, knocking);
+            return Err(CallError::NotSequencer(who));
+        }
+        // The same identity again: its earlier seat (lost, or about to be) makes room first.
+        let earlier = group
+            .roster()
+            .members
+            .iter()
+            .find(|m| m.identity == knocking.credential.identity.0)
+            .map(|m| m.id);
+        if let Some(earlier) = earlier {
+            self.remove_lost(earlier, now)?;
+        }
+        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+        let check = Checker { group_id: group.id(), now: now.wall };
+        let psk = InvitePsk { invite: knocking.invite, secret: &psk };
+        let added = group.add(&knocking.key_package, Some(psk), &check);
+        let pending = match added {
+            Ok(pending) => pending,
+            Err(error) => {
+                let code = if group.roster().members.len() >= MAX_MEMBERS {
+                    close::LOCKED
+                } else {
+                    close::REFUSED
+                };
+                self.close_link(knocking.link, code);
+                self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+                return Err(error.into());
+            }
+        };
+        if let Some(open) = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite) {
+            open.left -= 1;
+        }
+        let welcome = pending.welcome.clone();
+        self.commit(pending, now)?;
+        if let Some(welcome) = welcome {
+            self.out.push_back(Output::Authenticated(knocking.link));
+            self.send_control(knocking.link, &Control::Welcome(welcome.into()));
+        }
+        if let Some(member) = self.member_with_key(&knocking.credential.leaf_key) {
+            self.adopt(knocking.link, member, now);
+        }
+        self.announce_addresses()?;
+        self.event(Event::KnockGone { id, end: KnockEnd::Admitted });
+        Ok(())
+    }
+
+    pub(super) fn decline(&mut self, id: KnockId) {
+        if let Some(knocking) = self.knocks.remove(&id) {
+            self.close_link(knocking.link, close::DECLINED);
+            self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+        }
+    }
+
+    pub(super) fn knock_withdrawn(&mut self, id: KnockId) {
+        if self.knocks.remove(&id).is_some() {
+            self.event(Event::KnockGone { id, end: KnockEnd::Withdrawn });
+        }
+    }
+
+    pub(super) fn expire_knocks(&mut self, now: Now) {
+        let late: Vec<_> =
+            self.knocks.iter().filter(|(_, k)| k.deadline <= now.mono).map(|(id, _)| *id).collect();
+        for id in late {
+            if let Some(knocking) = self.knocks.remove(&id) {
+                self.close_link(knocking.link, close::DECLINED);
+                self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
+            }
+        }
+    }
+}

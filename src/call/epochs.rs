@@ -1,0 +1,397 @@
+//! Frames and the epochs whose keys seal and open them.
+//!
+//! A new epoch's sealers exist only after its roster was shown ([`Input::RosterShown`]). Until the
+//! others follow, frames go on under the previous epoch – unless somebody was removed: then
+//! nothing more is sealed under a key that the removed member holds.
+
+use super::*;
+use crate::group::Roster;
+use crate::keys::Bases;
+use crate::media::frame::Coded;
+use crate::seal::{OpenError, Opener, Receipt, Sealers};
+use crate::wire::control::MemberMessage;
+use crate::wire::link::Send;
+use crate::wire::media;
+use crate::wire::sframe::{Header, Kid, StreamKind};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+
+/// After a merge, frames may go on under the previous epoch for this long (nobody removed).
+const OVERLAP: Duration = Duration::from_millis(300);
+/// Frames of the previous epoch are taken from remaining members for this long.
+const GRACE: Duration = Duration::from_secs(2);
+/// Frames of the next epoch wait this long for its commit.
+const AHEAD: Duration = Duration::from_secs(1);
+/// At most this many frames wait for a commit.
+const MAX_AHEAD: usize = 128;
+/// A picture that nobody would paint any more is not worth its bits.
+const FRAME_DEADLINE: Duration = Duration::from_millis(400);
+/// A keyframe is worth waiting for.
+const KEYFRAME_DEADLINE: Duration = Duration::from_millis(1500);
+/// Video plaintexts are rounded up to a multiple of this many bytes (1: not at all).
+const VIDEO_STEP: usize = 1;
+
+/// A sealed object as it goes out, for the estimator.
+pub struct SealedOut {
+    /// The whole SFrame.
+    pub bytes: Bytes,
+    /// Its key identifier.
+    pub kid: u64,
+    /// Its counter.
+    pub ctr: u64,
+}
+
+/// The keys of the epochs that are alive, oldest first.
+#[derive(Default)]
+pub(super) struct Epochs {
+    live: VecDeque<Keys>,
+    ahead: VecDeque<Ahead>,
+    gate_noted: bool,
+}
+
+struct Keys {
+    epoch: u64,
+    roster: [u8; 32],
+    leaf_of: BTreeMap<MemberId, u8>,
+    openers: BTreeMap<MemberId, Opener>,
+    my_leaf: u8,
+    my_base: Option<crate::secret::Secret<32>>,
+    sealers: Option<Sealers>,
+    merged_at: Instant,
+    /// Others that have said they are in this epoch.
+    acked: BTreeSet<MemberId>,
+    /// Nothing may be sealed under this epoch any more.
+    closed: bool,
+    /// The epoch before cannot be used instead of this one.
+    at_once: bool,
+    /// Erased at this moment.
+    ends_at: Option<Instant>,
+}
+
+struct Ahead {
+    until: Instant,
+    from: MemberId,
+    how: Carried,
+    bytes: Bytes,
+}
+
+/// How a sealed object came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    Datagram,
+    Frame,
+    Control,
+}
+
+impl Epochs {
+    /// Takes over the keys of a new epoch. `removed`: members that must not read on.
+    fn enter(
+        &mut self,
+        roster: &Roster,
+        me: MemberId,
+        mut bases: Bases,
+        removed: bool,
+        now: Instant,
+    ) {
+        for old in &mut self.live {
+            old.ends_at.get_or_insert(now + GRACE);
+            if removed {
+                old.closed = true;
+            }
+            old.openers.retain(|id, _| roster.members.iter().any(|m| m.id == *id));
+        }
+        let mut keys = Keys {
+            epoch: roster.epoch,
+            roster: roster.digest(),
+            leaf_of: roster.members.iter().map(|m| (m.id, m.leaf)).collect(),
+            openers: BTreeMap::new(),
+            my_leaf: 0,
+            my_base: None,
+            sealers: None,
+            merged_at: now,
+            acked: BTreeSet::new(),
+            closed: false,
+            at_once: removed || self.live.back().is_none_or(|k| k.leaf_of.len() <= 1),
+            ends_at: None,
+        };
+        for member in &roster.members {
+            let Some(base) = bases.by_leaf.remove(&member.leaf) else { continue };
+            if member.id == me {
+                keys.my_leaf = member.leaf;
+                keys.my_base = Some(base);
+            } else {
+                keys.openers.insert(member.id, Opener::new(&base, roster.epoch, member.leaf));
+            }
+        }
+        self.live.push_back(keys);
+        while self.live.len() > 3 {
+            self.live.pop_front();
+        }
+        self.gate_noted = false;
+    }
+
+    /// The roster of an epoch was shown: now its sealers may exist.
+    fn shown(&mut self, receipt: &Receipt) -> bool {
+        let Some(keys) = self.live.iter_mut().find(|k| k.epoch == receipt.epoch()) else {
+            return false;
+        };
+        let Some(base) = keys.my_base.take() else { return false };
+        match Sealers::new(base.duplicate(), keys.epoch, keys.my_leaf, receipt, &keys.roster) {
+            Ok(sealers) => {
+                keys.sealers = Some(sealers);
+                true
+            }
+            Err(_) => {
+                // Another roster was shown: this one still may be.
+                keys.my_base = Some(base);
+                false
+            }
+        }
+    }
+
+    /// The sealers to use now: the newest epoch's once the others are known to be in it; before,
+    /// and while its roster is not on the screen, the previous one's – for a short time, and not
+    /// if somebody was removed.
+    fn sealers(&mut self, now: Instant) -> Option<&mut Sealers> {
+        let last = self.live.len().checked_sub(1)?;
+        let newest = self.live.get(last)?;
+        let others = newest.leaf_of.len().saturating_sub(1);
+        let overlap = !newest.at_once && now < newest.merged_at + OVERLAP;
+        let all_there = newest.sealers.is_some() && newest.acked.len() >= others;
+        let previous = last.checked_sub(1).filter(|_| overlap && !all_there);
+        let usable =
+            |i: &usize| self.live.get(*i).is_some_and(|k| !k.closed && k.sealers.is_some());
+        let index = previous.filter(usable).unwrap_or(last);
+        self.live.get_mut(index).filter(|k| !k.closed)?.sealers.as_mut()
+    }
+
+    fn acked(&mut self, member: MemberId, epoch: u64) {
+        if let Some(keys) = self.live.iter_mut().find(|k| k.epoch == epoch) {
+            keys.acked.insert(member);
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let ends = self.live.iter().filter_map(|k| k.ends_at);
+        let ahead = self.ahead.front().map(|a| a.until);
+        ends.chain(ahead).min()
+    }
+
+    /// Wipes all keys.
+    pub(super) fn erase(&mut self) {
+        self.live.clear();
+        self.ahead.clear();
+    }
+
+    /// Is the newest epoch still waiting for its roster to be shown?
+    pub(super) fn gated(&self) -> bool {
+        self.live.back().is_some_and(|k| k.sealers.is_none())
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.live.retain(|k| k.ends_at.is_none_or(|t| t > now));
+        self.ahead.retain(|a| a.until > now);
+    }
+
+    /// The openers of `from`'s frames in the newest epoch, for a demonstration of a handed-over
+    /// key (see [`Opener::surrender`]).
+    pub(super) fn newest_opener(&self, from: MemberId) -> Option<&Opener> {
+        self.live.back()?.openers.get(&from)
+    }
+}
+
+impl Call {
+    pub(super) fn enter_keys(
+        &mut self,
+        roster: &Roster,
+        removed: bool,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let me = group.me();
+        let bases = group.bases()?;
+        self.epochs.enter(roster, me, bases, removed, now.mono);
+        Ok(())
+    }
+
+    pub(super) fn roster_shown(&mut self, receipt: Receipt) {
+        if self.epochs.shown(&receipt) {
+            self.flush_member_messages();
+        }
+    }
+
+    pub(super) fn epoch_acked(&mut self, member: MemberId, epoch: u64) {
+        self.epochs.acked(member, epoch);
+    }
+
+    pub(super) fn epochs_tick(&mut self, now: Now) {
+        self.epochs.expire(now.mono);
+        self.flush_member_messages();
+    }
+
+    /// Seals one coded frame once and sends it to each of `to` (empty: everybody connected).
+    pub(super) fn send_media(&mut self, to: &[MemberId], coded: &Coded, now: Now) {
+        if self.suspended || self.group.is_none() {
+            return;
+        }
+        let links: Vec<(MemberId, LinkId)> = self
+            .peers
+            .connected()
+            .filter(|(member, _)| to.is_empty() || to.contains(member))
+            .collect();
+        if links.is_empty() {
+            return;
+        }
+        let Some(sealers) = self.epochs.sealers(now.mono) else {
+            self.counters.gated += 1;
+            return;
+        };
+        let sealed = match coded {
+            Coded::Audio(audio) => {
+                sealers.of(StreamKind::Audio).seal(&media::encode_audio(audio, 0))
+            }
+            Coded::Video(video) => {
+                sealers.of(StreamKind::Video).seal(&media::encode_video(video, VIDEO_STEP))
+            }
+        };
+        let Ok(sealed) = sealed else { return };
+        for (member, link) in links {
+            let send = match coded {
+                Coded::Audio(_) => Send::Datagram(sealed.bytes.clone()),
+                Coded::Video(video) => Send::Frame {
+                    bytes: sealed.bytes.clone(),
+                    priority: if video.keyframe {
+                        i32::MAX
+                    } else {
+                        i32::try_from(video.number).unwrap_or(i32::MAX - 1)
+                    },
+                    deadline: now.mono
+                        + if video.keyframe { KEYFRAME_DEADLINE } else { FRAME_DEADLINE },
+                    supersedes: video.keyframe,
+                },
+            };
+            self.out.push_back(Output::Send(link, send));
+            self.note_sent(member, sealed.kid, sealed.ctr, sealed.bytes.len(), now);
+            if matches!(coded, Coded::Audio(_)) {
+                // Beside a packet that goes out anyway, a report costs no packet of its own.
+                self.report_beside_audio(member, link, now);
+            }
+        }
+    }
+
+    /// Seals a message for members under the newest epoch's Data key: a newcomer has no other,
+    /// and whoever is behind keeps it until the commit comes.
+    pub(super) fn seal_data(&mut self, plaintext: &[u8]) -> Option<Bytes> {
+        if self.suspended {
+            return None;
+        }
+        let sealers = self.epochs.live.back_mut()?.sealers.as_mut()?;
+        sealers.of(StreamKind::Data).seal(plaintext).ok().map(|s| s.bytes)
+    }
+
+    pub(super) fn open_datagram(&mut self, id: LinkId, bytes: &Bytes, now: Now) {
+        self.open_from_link(id, Carried::Datagram, bytes, now);
+    }
+
+    pub(super) fn open_frame(&mut self, id: LinkId, bytes: &Bytes, now: Now) {
+        self.open_from_link(id, Carried::Frame, bytes, now);
+    }
+
+    pub(super) fn open_control(&mut self, id: LinkId, bytes: &Bytes, now: Now) {
+        self.open_from_link(id, Carried::Control, bytes, now);
+    }
+
+    fn open_from_link(&mut self, id: LinkId, how: Carried, bytes: &Bytes, now: Now) {
+        // A stranger's frames are not looked at.
+        if let Some(from) = self.links.get(&id).and_then(LinkState::member) {
+            self.open(from, how, bytes, now);
+        }
+    }
+
+    fn open(&mut self, from: MemberId, how: Carried, bytes: &Bytes, now: Now) {
+        let Ok((header, _)) = Header::decode(bytes) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let Ok(kid) = Kid::from_u64(header.kid) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let Some(keys) = self.epochs.live.iter_mut().rev().find(|k| kid.is_of_epoch(k.epoch))
+        else {
+            self.not_yet(from, how, bytes, kid, now);
+            return;
+        };
+        // Who speaks is decided by the connection, not by the key: every member holds every base.
+        if keys.leaf_of.get(&from) != Some(&kid.leaf) {
+            self.counters.forged += 1;
+            self.peers.forged(from);
+            return;
+        }
+        let Some(opener) = keys.openers.get_mut(&from) else {
+            self.counters.unknown_key += 1;
+            return;
+        };
+        match opener.open(header, bytes) {
+            Ok(plaintext) => {
+                self.take_opened(from, how, kid, header.ctr, &plaintext, bytes.len(), now)
+            }
+            Err(OpenError::Replayed | OpenError::TooOld) => self.counters.replayed += 1,
+            Err(_) => self.counters.bad_seal += 1,
+        }
+    }
+
+    fn not_yet(&mut self, from: MemberId, how: Carried, bytes: &Bytes, kid: Kid, now: Now) {
+        let next = self.epochs.live.back().map_or(0, |k| k.epoch + 1);
+        if !kid.is_of_epoch(next) || self.epochs.ahead.len() >= MAX_AHEAD {
+            self.counters.unknown_key += 1;
+            return;
+        }
+        let until = now.mono + AHEAD;
+        self.epochs.ahead.push_back(Ahead { until, from, how, bytes: bytes.clone() });
+    }
+
+    /// Frames that came before their epoch's commit.
+    pub(super) fn open_waiting(&mut self, now: Now) {
+        for ahead in std::mem::take(&mut self.epochs.ahead) {
+            if ahead.until > now.mono {
+                self.open(ahead.from, ahead.how, &ahead.bytes, now);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one opened object with all that is known of it")]
+    fn take_opened(
+        &mut self,
+        from: MemberId,
+        how: Carried,
+        kid: Kid,
+        ctr: u64,
+        plaintext: &[u8],
+        size: usize,
+        now: Now,
+    ) {
+        match (how, kid.stream) {
+            (Carried::Control | Carried::Datagram, StreamKind::Data) => {
+                match MemberMessage::decode(plaintext) {
+                    Ok(message) => self.member_message(from, message, now),
+                    Err(_) => self.counters.malformed += 1,
+                }
+            }
+            (Carried::Datagram, StreamKind::Audio) | (Carried::Frame, StreamKind::Video) => {
+                self.note_received(from, kid.to_u64(), ctr, size, now);
+                match media::decode(kid.stream, plaintext) {
+                    Ok(coded) => self.out.push_back(Output::Media(from, coded)),
+                    Err(_) => self.counters.malformed += 1,
+                }
+            }
+            _ => self.counters.malformed += 1,
+        }
+    }
+
+    /// Everything secret that this participant could tell an eavesdropper about `from`'s frames:
+    /// for demonstrations and proofs only. `tests/layers.rs` lists the callers (`sim` alone).
+    pub fn surrender_opener(&self, from: MemberId) -> Option<crate::seal::Surrendered> {
+        self.epochs.newest_opener(from).map(Opener::surrender)
+    }
+}

@@ -1,0 +1,544 @@
+//! Connections before they belong to a member: dialling, the three messages, closing strangers.
+//!
+//! A connection starts as a stranger's. Ours (dialled) either knocks at the host's door or, inside
+//! the group, names a member whose leaf key TLS has just proved. Others' either knock, or show a
+//! leaf key of the roster; an unknown key may wait a little for the commit that adds it.
+
+use super::membership::Checker;
+use super::*;
+use crate::group::{self, Expect, InvitePsk, PendingJoin};
+use crate::identity::Credential;
+use crate::identity::handshake::{self, Transcript};
+use crate::invite::Invite;
+use crate::wire::control::Control;
+use crate::wire::handshake::{Answer, AnswerBody, Knock, Proof, ProofBody};
+use crate::wire::link::{LinkDown, LinkUp, Send};
+
+/// A stranger has this long for the whole handshake.
+const STRANGER: Duration = Duration::from_secs(5);
+/// A joiner waits for the host's decision this much longer than the host itself does.
+const ADMISSION: Duration = Duration::from_secs(130);
+
+/// One connection.
+pub(super) struct LinkState {
+    pub(super) stage: Stage,
+    pub(super) up: Option<LinkUp>,
+    deadline: Option<Instant>,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// We dial the host at this address.
+    DiallingHost(SocketAddr),
+    /// We dial a member.
+    DiallingMember(MemberId),
+    /// It came in and has said nothing yet.
+    Stranger,
+    /// We knocked.
+    KnockSent,
+    /// We answered a valid knock with this invite.
+    AnswerSent([u8; 8]),
+    /// We proved who we are and wait for the host.
+    ProofSent,
+    /// Somebody waits for our decision.
+    Knocking(KnockId),
+    /// It belongs to a member.
+    Member(MemberId),
+}
+
+impl LinkState {
+    fn new(stage: Stage, deadline: Option<Instant>) -> Self {
+        Self { stage, up: None, deadline }
+    }
+
+    pub(super) fn accepted(now: Instant) -> Self {
+        Self::new(Stage::Stranger, Some(now + STRANGER))
+    }
+
+    pub(super) fn dialling_member(member: MemberId) -> Self {
+        Self::new(Stage::DiallingMember(member), None)
+    }
+
+    pub(super) fn member(&self) -> Option<MemberId> {
+        match self.stage {
+            Stage::Member(member) => Some(member),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn settle(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.deadline = None;
+    }
+}
+
+/// Where this participant stands.
+pub(super) enum PhaseState {
+    /// In the group (a founder is from the start).
+    Waiting,
+    /// On the way in.
+    Joining(Box<Joining>),
+}
+
+/// A joiner's state until the Welcome.
+pub(super) struct Joining {
+    pub(super) invite: Invite,
+    pub(super) dials: Vec<Dialled>,
+    pending: Option<(LinkId, PendingJoin)>,
+    refusal: Option<EndReason>,
+}
+
+/// One address of the invite and how far it got.
+pub(super) struct Dialled {
+    pub(super) link: LinkId,
+    pub(super) to: SocketAddr,
+    pub(super) result: Option<Result<(), DialFailure>>,
+}
+
+impl Call {
+    pub(super) fn begin_joining(&mut self, invite: Invite, _now: Now) {
+        let mut dials = Vec::new();
+        for to in invite.addresses.clone() {
+            let link = self.fresh_link();
+            self.links.insert(link, LinkState::new(Stage::DiallingHost(to), None));
+            self.out.push_back(Output::Dial(link, to));
+            dials.push(Dialled { link, to, result: None });
+        }
+        let joining = Joining { invite, dials, pending: None, refusal: None };
+        self.phase = PhaseState::Joining(Box::new(joining));
+    }
+
+    pub(super) fn fresh_link(&mut self) -> LinkId {
+        // Links that come in are numbered by the driver from the same counter.
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        id
+    }
+
+    /// The number for a connection that just came in.
+    pub fn accept_link(&mut self) -> LinkId {
+        self.fresh_link()
+    }
+
+    pub(super) fn send_control(&mut self, link: LinkId, message: &Control) {
+        self.out.push_back(Output::Send(link, Send::Control(message.encode().into())));
+    }
+
+    pub(super) fn close_link(&mut self, link: LinkId, code: u32) {
+        if self.links.remove(&link).is_some() {
+            self.out.push_back(Output::Close(link, code));
+        }
+    }
+
+    /// Turns a stranger away: told no more than the code, counted, shown.
+    fn refuse(&mut self, link: LinkId, why: Refusal) {
+        let code = match why {
+            Refusal::Expired => close::EXPIRED,
+            Refusal::UsedUp => close::USED_UP,
+            Refusal::Misbehaved => close::MISBEHAVED,
+            Refusal::TooSlow => close::TIMEOUT,
+            Refusal::WrongIdentity => close::DECLINED,
+            Refusal::BadProof | Refusal::BadCredential => close::REFUSED,
+        };
+        let from = self.links.get(&link).and_then(|l| l.up.as_ref()).map(|u| u.remote);
+        self.counters.refused += 1;
+        self.close_link(link, code);
+        self.event(Event::Refused { from, why });
+    }
+
+    pub(super) fn dial_failed(
+        &mut self,
+        link: LinkId,
+        why: DialFailure,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(state) = self.links.remove(&link) else { return Ok(()) };
+        match state.stage {
+            Stage::DiallingHost(to) => {
+                self.note_dial(link, Err(why.clone()));
+                self.event(Event::Dialled { to, failure: Some(why) });
+                self.end_if_nowhere_left();
+            }
+            Stage::DiallingMember(member) => self.peers.dial_failed(member, now.mono),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_dial(&mut self, link: LinkId, result: Result<(), DialFailure>) {
+        if let PhaseState::Joining(joining) = &mut self.phase {
+            for dial in joining.dials.iter_mut().filter(|d| d.link == link) {
+                dial.result = Some(result.clone());
+            }
+        }
+    }
+
+    /// A joiner with no address left to try ends, with what each one said.
+    fn end_if_nowhere_left(&mut self) {
+        let PhaseState::Joining(joining) = &self.phase else { return };
+        let open = joining.dials.iter().any(|d| self.links.contains_key(&d.link));
+        if open || self.group.is_some() {
+            return;
+        }
+        let failures: Vec<_> = joining
+            .dials
+            .iter()
+            .map(|d| match &d.result {
+                Some(Err(why)) => (d.to, why.clone()),
+                _ => (d.to, DialFailure::TimedOut),
+            })
+            .collect();
+        let reason = joining.refusal.clone().unwrap_or(EndReason::Unreachable(failures));
+        self.finish(reason);
+    }
+
+    pub(super) fn link_up(&mut self, id: LinkId, up: LinkUp, now: Now) {
+        let Some(state) = self.links.get_mut(&id) else {
+            self.out.push_back(Output::Close(id, close::DUPLICATE));
+            return;
+        };
+        state.up = Some(up.clone());
+        match state.stage {
+            Stage::DiallingHost(to) => {
+                state.deadline = Some(now.mono + STRANGER);
+                state.stage = Stage::KnockSent;
+                self.note_dial(id, Ok(()));
+                self.event(Event::Dialled { to, failure: None });
+                self.send_knock(id, &up);
+            }
+            Stage::DiallingMember(member) => {
+                if self.leaf_key_of(member) == Some(up.peer_key) {
+                    let epoch = self.group.as_ref().map_or(0, Group::epoch);
+                    self.send_control(id, &Control::Hello { epoch });
+                    self.adopt(id, member, now);
+                } else {
+                    // Somebody else lives at that address.
+                    self.close_link(id, close::REFUSED);
+                    self.peers.dial_failed(member, now.mono);
+                }
+            }
+            Stage::Stranger => {
+                if let Some(member) = self.member_with_key(&up.peer_key) {
+                    self.adopt(id, member, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn transcript(&self, up: &LinkUp) -> Transcript {
+        let mine = self.leaf.public();
+        let (dialler, listener) =
+            if up.dialled { (mine, up.peer_key) } else { (up.peer_key, mine) };
+        Transcript::new(&up.exporter, &dialler, &listener)
+    }
+
+    fn send_knock(&mut self, id: LinkId, up: &LinkUp) {
+        let PhaseState::Joining(joining) = &self.phase else { return };
+        let transcript = self.transcript(up);
+        let knock = handshake::knock(&joining.invite.k_proof(), joining.invite.id(), &transcript);
+        self.send_control(id, &Control::Knock(knock));
+    }
+
+    /// Messages on a connection that belongs to nobody yet.
+    pub(super) fn stranger_says(
+        &mut self,
+        id: LinkId,
+        message: Control,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(state) = self.links.get(&id) else { return Ok(()) };
+        let Some(up) = state.up.clone() else { return Ok(()) };
+        match (state.stage, message) {
+            (Stage::Stranger, Control::Hello { .. }) => {
+                // A member whose Add we have not merged yet: its link waits, unread.
+                Ok(())
+            }
+            (Stage::Stranger, Control::Knock(knock)) => {
+                self.take_knock(id, &up, &knock, now);
+                Ok(())
+            }
+            (Stage::KnockSent, Control::Answer(answer)) => self.take_answer(id, &up, &answer, now),
+            (Stage::AnswerSent(invite), Control::Proof(proof)) => {
+                self.take_proof(id, &up, invite, &proof, now)
+            }
+            (Stage::ProofSent, Control::Welcome(welcome)) => {
+                self.take_welcome(id, &up, &welcome, now)
+            }
+            (Stage::ProofSent | Stage::Knocking(_), Control::Heartbeat { .. }) => Ok(()),
+            _ => {
+                self.refuse(id, Refusal::Misbehaved);
+                self.end_if_nowhere_left();
+                Ok(())
+            }
+        }
+    }
+
+    /// Host: is there such an invite, and does the knocker hold it?
+    fn take_knock(&mut self, id: LinkId, up: &LinkUp, knock: &Knock, now: Now) {
+        let transcript = self.transcript(up);
+        let verdict = match self.invites.iter().find(|i| i.invite.id() == knock.invite_id) {
+            None => Err(Refusal::BadProof),
+            Some(open) => {
+                if handshake::check_knock(&open.invite.k_proof(), knock, &transcript).is_err() {
+                    Err(Refusal::BadProof)
+                } else if open.expires < now.wall {
+                    Err(Refusal::Expired)
+                } else if open.left == 0 {
+                    Err(Refusal::UsedUp)
+                } else {
+                    Ok(open)
+                }
+            }
+        };
+        let open = match verdict {
+            Ok(open) => open,
+            Err(why) => return self.refuse(id, why),
+        };
+        let Some(group) = &self.group else { return };
+        let body = AnswerBody { group_id: group.id(), credential: self.my_credential().into() };
+        let sealed = handshake::answer(&open.invite.k_proof(), &transcript, &body);
+        let invite = open.invite.id();
+        self.send_control(id, &Control::Answer(sealed));
+        if let Some(state) = self.links.get_mut(&id) {
+            state.stage = Stage::AnswerSent(invite);
+        }
+    }
+
+    /// Joiner: is this the invite's host? Then say who we are.
+    fn take_answer(
+        &mut self,
+        id: LinkId,
+        up: &LinkUp,
+        body: &Answer,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let PhaseState::Joining(joining) = &self.phase else { return Ok(()) };
+        if joining.pending.is_some() {
+            // The host answered at another of its addresses first.
+            self.close_link(id, close::DUPLICATE);
+            return Ok(());
+        }
+        let k_proof = joining.invite.k_proof();
+        let host = joining.invite.host;
+        let transcript = self.transcript(up);
+        let Ok(answer) = handshake::open_answer(&k_proof, &transcript, body) else {
+            return self.not_the_host(id, "whoever answered does not know the invite".into());
+        };
+        let credential = match Credential::decode(&answer.credential) {
+            Ok(c)
+                if c.verify(&answer.group_id, now.wall).is_ok()
+                    && answer.group_id == joining.invite.group_id() =>
+            {
+                c
+            }
+            _ => return self.not_the_host(id, "the host's credential does not hold".into()),
+        };
+        if credential.identity != host || credential.leaf_key != up.peer_key {
+            let met = Fingerprint::of(&credential.identity);
+            return self.not_the_host(id, format!("{met} answered instead of the invite's host"));
+        }
+        if let Some(wanted) = self.config.expect
+            && !wanted.matches(&credential.identity)
+        {
+            let met = Fingerprint::of(&credential.identity);
+            return self.not_the_host(id, format!("{met} answered, {wanted} was expected"));
+        }
+        let local = self.local_member(answer.group_id, now)?;
+        let check = self.check(answer.group_id, now);
+        let (key_package, pending) = group::key_package(local, answer.group_id, &check)?;
+        let proof =
+            handshake::proof(&k_proof, &transcript, &ProofBody { key_package: key_package.into() });
+        self.send_control(id, &Control::Proof(proof));
+        if let Some(state) = self.links.get_mut(&id) {
+            state.stage = Stage::ProofSent;
+            state.deadline = Some(now.mono + ADMISSION);
+        }
+        self.out.push_back(Output::Authenticated(id));
+        if let PhaseState::Joining(joining) = &mut self.phase {
+            joining.pending = Some((id, pending));
+        }
+        // One door is enough.
+        let others: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(other, l)| {
+                **other != id && matches!(l.stage, Stage::DiallingHost(_) | Stage::KnockSent)
+            })
+            .map(|(other, _)| *other)
+            .collect();
+        for other in others {
+            self.close_link(other, close::DUPLICATE);
+        }
+        self.event(Event::Knocked);
+        Ok(())
+    }
+
+    fn not_the_host(&mut self, id: LinkId, why: String) -> Result<(), CallError> {
+        if let PhaseState::Joining(joining) = &mut self.phase {
+            joining.refusal = Some(EndReason::WrongIdentity(why));
+        }
+        self.refuse(id, Refusal::WrongIdentity);
+        self.end_if_nowhere_left();
+        Ok(())
+    }
+
+    /// Host: who is it? Then ask the user.
+    fn take_proof(
+        &mut self,
+        id: LinkId,
+        up: &LinkUp,
+        invite: [u8; 8],
+        body: &Proof,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(open) = self.invites.iter().find(|i| i.invite.id() == invite) else {
+            self.refuse(id, Refusal::BadProof);
+            return Ok(());
+        };
+        let transcript = self.transcript(up);
+        let Ok(proof) = handshake::open_proof(&open.invite.k_proof(), &transcript, body) else {
+            self.refuse(id, Refusal::BadProof);
+            return Ok(());
+        };
+        let Some(group) = &self.group else { return Ok(()) };
+        let credential = group
+            .read_key_package(&proof.key_package)
+            .ok()
+            .filter(|package| package.leaf_key == up.peer_key)
+            .and_then(|package| Credential::decode(&package.credential).ok())
+            .filter(|c| c.leaf_key == up.peer_key && c.verify(&group.id(), now.wall).is_ok());
+        let Some(credential) = credential else {
+            self.refuse(id, Refusal::BadCredential);
+            return Ok(());
+        };
+        self.knock(id, invite, credential, proof.key_package.to_vec(), now)
+    }
+
+    /// Joiner: the Welcome makes us a member, or the call ends.
+    fn take_welcome(
+        &mut self,
+        id: LinkId,
+        up: &LinkUp,
+        welcome: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
+        let host_key = up.peer_key;
+        let PhaseState::Joining(joining) = &mut self.phase else { return Ok(()) };
+        let Some((link, pending)) = joining.pending.take() else { return Ok(()) };
+        if link != id {
+            return Ok(());
+        }
+        let psk = joining.invite.psk();
+        let psk = InvitePsk { invite: joining.invite.id(), secret: &psk };
+        let expect = Expect { psk: Some(psk), host: joining.invite.host.0 };
+        let check = Checker { group_id: joining.invite.group_id(), now: now.wall };
+        let joined = pending.join(welcome, &expect, &check);
+        match joined {
+            Ok(group) => {
+                self.group = Some(group);
+                self.phase = PhaseState::Waiting;
+                self.out.push_back(Output::Authenticated(id));
+                self.enter_epoch(now, None)?;
+                if let Some(member) = self.member_with_key(&host_key) {
+                    self.adopt(id, member, now);
+                }
+                self.announce_addresses()?;
+                Ok(())
+            }
+            Err(error) => {
+                self.finish(EndReason::WrongIdentity(format!("the host's welcome: {error}")));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn link_down(
+        &mut self,
+        id: LinkId,
+        why: LinkDown,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(state) = self.links.remove(&id) else { return Ok(()) };
+        match state.stage {
+            Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {
+                let refusal = match why {
+                    LinkDown::ClosedByPeer(code) => refused_by(code),
+                    _ => None,
+                };
+                let was_proven = state.stage == Stage::ProofSent;
+                if let PhaseState::Joining(joining) = &mut self.phase {
+                    if let Some(refusal) = refusal {
+                        joining.refusal = Some(refusal);
+                    } else if was_proven {
+                        joining.refusal = Some(EndReason::LostHost(why));
+                    }
+                    if was_proven {
+                        joining.pending = None;
+                    }
+                }
+                if state.up.is_none() || why == LinkDown::TimedOut {
+                    self.note_dial(id, Err(DialFailure::TimedOut));
+                }
+                self.end_if_nowhere_left();
+            }
+            Stage::Knocking(knock) => self.knock_withdrawn(knock),
+            Stage::Member(member) => self.member_link_down(id, member, why, now)?,
+            Stage::DiallingMember(member) => self.peers.dial_failed(member, now.mono),
+            Stage::Stranger | Stage::AnswerSent(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn expire_links(&mut self, now: Now) {
+        let late: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, l)| l.deadline.is_some_and(|d| d <= now.mono))
+            .map(|(id, l)| (*id, l.stage))
+            .collect();
+        for (id, stage) in late {
+            if stage == Stage::ProofSent {
+                if let PhaseState::Joining(joining) = &mut self.phase {
+                    joining.refusal = Some(EndReason::Refused(RefusedWhy::Declined));
+                    joining.pending = None;
+                }
+                self.close_link(id, close::TIMEOUT);
+            } else {
+                self.note_dial(id, Err(DialFailure::TimedOut));
+                self.refuse(id, Refusal::TooSlow);
+            }
+            self.end_if_nowhere_left();
+        }
+    }
+
+    /// Strangers whose key the roster now names become members.
+    pub(super) fn adopt_waiting(&mut self, now: Now) {
+        let waiting: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, l)| l.stage == Stage::Stranger)
+            .filter_map(|(id, l)| Some((*id, self.member_with_key(&l.up.as_ref()?.peer_key)?)))
+            .collect();
+        for (id, member) in waiting {
+            self.adopt(id, member, now);
+        }
+    }
+}
+
+/// What a close code of the host means to somebody on the way in.
+fn refused_by(code: u32) -> Option<EndReason> {
+    Some(EndReason::Refused(match code {
+        close::REFUSED => RefusedWhy::UnknownInvite,
+        close::EXPIRED => RefusedWhy::Expired,
+        close::USED_UP => RefusedWhy::UsedUp,
+        close::DECLINED | close::TIMEOUT | close::LEFT => RefusedWhy::Declined,
+        close::LOCKED => RefusedWhy::Locked,
+        _ => return None,
+    }))
+}

@@ -1,0 +1,289 @@
+//! What a screen or a script can see of a call: plain values, made anew on request.
+
+use super::handshake::{PhaseState, Stage};
+use super::*;
+
+/// The whole call as it stands.
+#[derive(Clone, Debug)]
+pub struct CallView {
+    /// Where this participant stands.
+    pub phase: Phase,
+    /// This participant's number in the group.
+    pub me: Option<MemberId>,
+    /// This participant's identity.
+    pub my_fingerprint: Fingerprint,
+    /// The group's epoch.
+    pub epoch: u64,
+    /// Everybody who holds keys, this participant included, in the order of joining.
+    pub members: Vec<MemberView>,
+    /// Whose commits order the group's changes.
+    pub sequencer: Option<MemberId>,
+    /// The epoch authenticator (RFC 9420 §8.7), equal for all members.
+    pub authenticator: [u8; 32],
+    /// Call words and the epoch they are from.
+    pub words: Option<(u64, CallWords)>,
+    /// Knocks that wait for an answer, oldest first.
+    pub knocks: Vec<KnockView>,
+    /// Open invites, newest last.
+    pub invites: Vec<InviteView>,
+    /// A joiner's diallings.
+    pub dials: Vec<DialView>,
+    /// Nothing is sealed yet: the roster is not on screen.
+    pub waiting_for_screen: bool,
+    /// What was dropped, by reason.
+    pub counters: Counters,
+}
+
+/// Where a participant stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Dialling the invite's addresses.
+    Dialling,
+    /// The host was reached and decides.
+    Knocking,
+    /// In the group, alone.
+    Alone,
+    /// In the group with others.
+    InCall,
+    /// Over.
+    Ended,
+}
+
+/// One member.
+#[derive(Clone, Debug)]
+pub struct MemberView {
+    /// Number.
+    pub id: MemberId,
+    /// It is this participant.
+    pub is_me: bool,
+    /// The name: the user's own petname, else the claimed one.
+    pub name: String,
+    /// The name they claim.
+    pub claimed: String,
+    /// Who.
+    pub identity: crate::identity::IdentityPublic,
+    /// Who, in short.
+    pub fingerprint: Fingerprint,
+    /// Note from the contacts, if known.
+    pub known: Option<String>,
+    /// Let in by, if not the founder.
+    pub added_by: Option<MemberId>,
+    /// Holds keys since this epoch.
+    pub since_epoch: u64,
+    /// What they say of their microphone and camera.
+    pub tracks: Tracks,
+    /// Connected, lost or on the way.
+    pub link: LinkView,
+    /// The user compared the call words with them present.
+    pub compared: bool,
+    /// Frames under another leaf's key than this member's that came from them.
+    pub forged: u64,
+}
+
+/// How a member is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkView {
+    /// This participant itself.
+    Me,
+    /// Directly, at this address.
+    Direct(LinkId, SocketAddr),
+    /// Not heard since.
+    Lost(Instant),
+    /// Not reached yet.
+    Connecting,
+}
+
+/// A knock.
+#[derive(Clone, Debug)]
+pub struct KnockView {
+    /// To answer it.
+    pub id: KnockId,
+    /// Who: proven.
+    pub fingerprint: Fingerprint,
+    /// Claimed name.
+    pub name: String,
+    /// Note from the contacts, if known.
+    pub known: Option<String>,
+    /// Which of the open invites (index from 1), if still listed.
+    pub invite: Option<usize>,
+    /// Where from.
+    pub from: Option<SocketAddr>,
+    /// Since.
+    pub since: Instant,
+}
+
+/// An open invite.
+#[derive(Clone, Debug)]
+pub struct InviteView {
+    /// Its text.
+    pub text: String,
+    /// Its text for a QR code (upper case: fewer modules).
+    pub qr: String,
+    /// Uses left.
+    pub left: u8,
+    /// Addresses in it.
+    pub addresses: Vec<SocketAddr>,
+    /// Valid until.
+    pub expires: crate::time::Wall,
+}
+
+/// One dialling of a joiner.
+#[derive(Clone, Debug)]
+pub struct DialView {
+    /// Where to.
+    pub to: SocketAddr,
+    /// `None`: under way.
+    pub result: Option<Result<(), DialFailure>>,
+}
+
+impl Call {
+    /// The call as it stands.
+    pub fn view(&self) -> CallView {
+        let (epoch, authenticator, sequencer) = match &self.group {
+            Some(group) => (group.epoch(), group.authenticator(), Some(group.roster().sequencer)),
+            None => (0, [0; 32], None),
+        };
+        CallView {
+            phase: self.phase_view(),
+            me: self.me(),
+            my_fingerprint: Fingerprint::of(&self.identity.public()),
+            epoch,
+            members: self.members_view(),
+            sequencer,
+            authenticator,
+            words: self.words.clone(),
+            knocks: self.knocks_view(),
+            invites: self.invites.iter().map(invite_view).collect(),
+            dials: self.dials_view(),
+            waiting_for_screen: self.epochs.gated(),
+            counters: self.counters,
+        }
+    }
+
+    /// The member at the other end of a connection, once that is known.
+    pub fn member_of(&self, link: LinkId) -> Option<MemberId> {
+        self.links.get(&link)?.member()
+    }
+
+    /// Connected members and their connections.
+    pub fn view_links(&self) -> Vec<(MemberId, LinkId)> {
+        self.peers.connected().collect()
+    }
+
+    fn phase_view(&self) -> Phase {
+        if self.ended {
+            return Phase::Ended;
+        }
+        match &self.phase {
+            PhaseState::Joining(_) => {
+                if self.links.values().any(|l| l.stage == Stage::ProofSent) {
+                    Phase::Knocking
+                } else {
+                    Phase::Dialling
+                }
+            }
+            PhaseState::Waiting if self.peers.present().next().is_none() => Phase::Alone,
+            PhaseState::Waiting => Phase::InCall,
+        }
+    }
+
+    fn known(&self, fingerprint: Fingerprint) -> Option<&Known> {
+        self.config.known.iter().find(|k| fingerprint.matches(&k.identity))
+    }
+
+    fn members_view(&self) -> Vec<MemberView> {
+        let Some(group) = &self.group else { return Vec::new() };
+        let me = group.me();
+        let mut members: Vec<_> = group
+            .roster()
+            .members
+            .iter()
+            .filter_map(|row| {
+                if row.id == me {
+                    return Some(MemberView {
+                        id: me,
+                        is_me: true,
+                        name: self.config.name.to_string(),
+                        claimed: self.config.name.to_string(),
+                        identity: self.identity.public(),
+                        fingerprint: Fingerprint::of(&self.identity.public()),
+                        known: None,
+                        added_by: row.added_by,
+                        since_epoch: row.since_epoch,
+                        tracks: self.tracks,
+                        link: LinkView::Me,
+                        compared: false,
+                        forged: 0,
+                    });
+                }
+                let (_, peer) = self.peers.present().find(|(id, _)| *id == row.id)?;
+                let fingerprint = Fingerprint::of(&peer.credential.identity);
+                let known = self.known(fingerprint);
+                let petname = known.and_then(|k| k.petname.clone());
+                let link = match (peer.lost_since, peer.link, peer.remote) {
+                    (Some(since), _, _) => LinkView::Lost(since),
+                    (None, Some(link), Some(remote)) => LinkView::Direct(link, remote),
+                    _ => LinkView::Connecting,
+                };
+                Some(MemberView {
+                    id: row.id,
+                    is_me: false,
+                    name: petname.unwrap_or_else(|| peer.credential.name.to_string()),
+                    claimed: peer.credential.name.to_string(),
+                    identity: peer.credential.identity,
+                    fingerprint,
+                    known: known.map(|k| k.note.clone()),
+                    added_by: peer.added_by,
+                    since_epoch: peer.since_epoch,
+                    tracks: peer.tracks,
+                    link,
+                    compared: peer.compared,
+                    forged: peer.forged,
+                })
+            })
+            .collect();
+        members.sort_by_key(|m| m.id);
+        members
+    }
+
+    fn knocks_view(&self) -> Vec<KnockView> {
+        self.knocks
+            .iter()
+            .map(|(id, knock)| {
+                let fingerprint = Fingerprint::of(&knock.credential.identity);
+                let known = self.known(fingerprint);
+                let position = self.invites.iter().position(|i| i.invite.id() == knock.invite);
+                KnockView {
+                    id: *id,
+                    fingerprint,
+                    name: knock.credential.name.to_string(),
+                    known: known.map(|k| k.note.clone()),
+                    invite: position.map(|p| p + 1),
+                    from: self.links.get(&knock.link).and_then(|l| l.up.as_ref()).map(|u| u.remote),
+                    since: knock.since,
+                }
+            })
+            .collect()
+    }
+
+    fn dials_view(&self) -> Vec<DialView> {
+        match &self.phase {
+            PhaseState::Joining(joining) => joining
+                .dials
+                .iter()
+                .map(|d| DialView { to: d.to, result: d.result.clone() })
+                .collect(),
+            PhaseState::Waiting => Vec::new(),
+        }
+    }
+}
+
+fn invite_view(open: &OpenInvite) -> InviteView {
+    InviteView {
+        text: open.text.clone(),
+        qr: open.invite.to_qr_text(),
+        left: open.left,
+        addresses: open.invite.addresses.clone(),
+        expires: open.expires,
+    }
+}
