@@ -142,6 +142,7 @@ impl FrameSink for ScreenSink {
         let mut want = tile.unwrap_or(nothing);
         if let Some(size) = self.fixed.0 {
             want.size = size;
+            want.paused = (self.role)(who).is_none();
         }
         if let Some(decifps) = self.fixed.1 {
             want.decifps = decifps;
