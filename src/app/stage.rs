@@ -7,7 +7,7 @@ use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
-use crate::paint::{Depth, Mode, Painter, Quality};
+use crate::paint::{Depth, Framing, Mode, Painter, Quality};
 use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
 use crate::tui::model::{Model, TileRole};
@@ -136,10 +136,13 @@ pub struct ScreenSink {
 
 impl FrameSink for ScreenSink {
     fn want(&self, who: MemberId) -> Want {
-        let tile = (self.role)(who).and_then(|role| self.pictures.want(role));
-        let nothing =
-            Want { size: Size::new(80, 48), decifps: 125, max_kbps: 0, paused: true, focus: false };
-        let mut want = tile.unwrap_or(nothing);
+        let role = (self.role)(who);
+        let tile = role.and_then(|role| self.pictures.want(role));
+        // Before its first picture a tile has no place for one: something has to come first.
+        let first = role.is_some_and(|role| self.pictures.get(role).is_none());
+        let size = Size::new(160, 96);
+        let unseen = Want { size, decifps: 125, max_kbps: 0, paused: !first, focus: false };
+        let mut want = tile.unwrap_or(unseen);
         if let Some(size) = self.fixed.0 {
             want.size = size;
             want.paused = (self.role)(who).is_none();
@@ -456,6 +459,7 @@ impl Board {
                         continue;
                     }
                     *painted = picture.serial;
+                    painter.framing(Framing::Fill);
                     painter.mirror(*role == TileRole::Own);
                     painter.crop_bottom(strip(&picture.frame));
                     let stats = painter.paint(&picture.frame, out);

@@ -68,8 +68,10 @@ pub struct Findings {
     pub control: TapCount,
     /// Sealed pictures she tried to open with keys of her own making.
     pub tried: u64,
-    /// Sealed pictures that opened.
+    /// Of those, how many opened.
     pub opened: u64,
+    /// Sealed pictures that opened with a member's keys, handed to her.
+    pub opened_with_given: u64,
     /// Ciphertexts she fed to an H.264 decoder as they were.
     pub decoded_raw: u64,
     /// Of those, how many gave a picture.
@@ -189,7 +191,7 @@ impl Eve {
     fn open_with_key(&mut self, header: Header, sealed: &[u8]) -> Option<RawFrame> {
         let key = self.key.as_mut()?;
         let plaintext = key.open(header, sealed).ok()?;
-        self.findings.opened += 1;
+        self.findings.opened_with_given += 1;
         let Ok(Coded::Video(video)) = media::decode(StreamKind::Video, &plaintext) else {
             return None;
         };

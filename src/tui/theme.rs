@@ -6,6 +6,9 @@ use ratatui::style::{Color, Modifier, Style};
 /// What each kind of text looks like.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
+    /// Behind everything; `None`: the terminal's own background. Own colours need a ground of
+    /// their own: the terminal may be light or dark.
+    pub ground: Option<Color>,
     /// Ordinary words.
     pub text: Style,
     /// Labels, units, hints.
@@ -48,6 +51,7 @@ impl Theme {
     pub fn colour() -> Self {
         let fg = |r, g, b| Style::new().fg(Color::Rgb(r, g, b));
         Self {
+            ground: Some(Color::Rgb(17, 19, 23)),
             text: fg(200, 204, 209),
             dim: fg(126, 134, 144),
             strong: fg(236, 238, 241).add_modifier(Modifier::BOLD),
@@ -71,6 +75,7 @@ impl Theme {
     pub fn ansi() -> Self {
         let fg = |color| Style::new().fg(color);
         Self {
+            ground: None,
             text: Style::new(),
             dim: fg(Color::DarkGray),
             strong: Style::new().add_modifier(Modifier::BOLD),
@@ -93,6 +98,7 @@ impl Theme {
         let dim = Style::new().add_modifier(Modifier::DIM);
         let reversed = Style::new().add_modifier(Modifier::REVERSED);
         Self {
+            ground: None,
             text: Style::new(),
             dim,
             strong: bold,

@@ -132,7 +132,7 @@ fn call_rows(model: &Model, demo: &DemoScreen) -> Vec<Row> {
     ];
     match &demo.words {
         [Some(words), Some(_)] if demo.words_agree() => {
-            let all: Vec<&str> = words.split_whitespace().collect();
+            let all: Vec<&str> = words.split_whitespace().filter(|w| *w != "·").collect();
             for (n, four) in all.chunks(4).enumerate() {
                 let head = if n == 0 { "words" } else { "" };
                 rows.push(vec![label(head), (four.join(" "), theme.compare)]);

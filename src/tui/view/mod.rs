@@ -37,6 +37,9 @@ pub struct Drawn {
 /// Draws the whole screen into `buf`, which is empty.
 pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     let area = buf.area;
+    if let Some(ground) = model.theme.ground {
+        buf.set_style(area, ratatui::style::Style::new().bg(ground));
+    }
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return too_small(model, now, buf);
     }
