@@ -23,8 +23,8 @@ const DEAD_LOOKS: u32 = 5;
 const FIRST_LOOKS: u32 = 30;
 /// So many errors between two looks, and the stream is dead however it calls.
 const MANY_ERRORS: u32 = 50;
-/// Between checks that the device is still there, in looks (2 s).
-const PRESENCE: u32 = 20;
+/// Between checks that the device is still there, in looks (0.5 s).
+const PRESENCE: u32 = 5;
 /// Opening is given so long before the backend is considered hung.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Pauses between attempts: doubled from the first to the last.
