@@ -10,7 +10,7 @@ pub fn video(stats: &VideoRecvStats) -> Value {
         "frames_painted": stats.shown,
         "freezes": stats.freezes,
         "size": stats.size.map(|s| s.to_string()),
-        "fps": (stats.fps * 10.0).round() / 10.0,
+        "fps": (f64::from(stats.fps) * 10.0).round() / 10.0,
         "bytes": stats.bytes,
     })
 }
@@ -18,7 +18,7 @@ pub fn video(stats: &VideoRecvStats) -> Value {
 /// Sound of one member.
 pub fn audio(stats: &AudioStats) -> Value {
     json!({
-        "playout_ms": (stats.playout_ms * 10.0).round() / 10.0,
+        "playout_ms": (f64::from(stats.playout_ms) * 10.0).round() / 10.0,
         "level": -i32::from(stats.level),
         "speaking": stats.speaking,
         "concealed_ms": stats.jitter.concealed_ms,

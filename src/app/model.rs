@@ -155,7 +155,7 @@ fn own_tile(view: &NodeView, showing: &Showing, pictures: &Pictures, now: Instan
         mic: track(view.media.mic_on, view.media.audio.devices.0 == "none"),
         camera: track(view.media.camera_on, view.media.sent.source == "no camera"),
         picture_age: picture.map(|p| now.saturating_duration_since(p.at)),
-        waiting_for_screen: view.call.waiting_for_screen,
+        waiting_for_screen: view.call.waiting_for_screen && view.call.phase == Phase::InCall,
         message: showing.camera_lost.clone(),
         ..TileInfo::new(TileRole::Own, name)
     }

@@ -436,6 +436,13 @@ impl Call {
             return Ok(());
         }
         peer.link = None;
+        if let Some((_, reason)) = self.leaving.clone() {
+            // Nobody left to say goodbye to.
+            if self.peers.connected().next().is_none() {
+                self.finish(reason);
+            }
+            return Ok(());
+        }
         let up_dialled = !peer.addresses.is_empty();
         match why {
             LinkDown::ClosedByPeer(close::LEFT) => {
