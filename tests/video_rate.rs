@@ -162,11 +162,6 @@ fn call(mut path: Path, seconds: f64, demand: f64, sound: bool) -> Vec<Tick> {
             ticks.push(Tick { at: now, rate: estimator.rate_bps(instant(now)) as f64, queued });
         }
     }
-    if std::env::var_os("SHOW").is_some() {
-        for tick in ticks.iter().step_by(50) {
-            println!("{:6.2} s {:8.0} bit/s {:4.0} ms", tick.at, tick.rate, tick.queued * 1e3);
-        }
-    }
     ticks
 }
 

@@ -95,7 +95,7 @@ impl VideoOut {
         let described = source.as_ref().map_or_else(|| "no camera".to_owned(), |s| s.describe());
         Self {
             source,
-            send: VideoSend::new(origin),
+            send: VideoSend::new(),
             ready,
             enabled: true,
             wants: BTreeMap::new(),
