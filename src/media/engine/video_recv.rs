@@ -7,7 +7,7 @@
 
 use crate::media::codec::h264::H264Decoder;
 use crate::media::codec::{CodecError, VideoDecoder};
-use crate::media::frame::{CodedVideo, RawFrame};
+use crate::media::frame::{CodedVideo, RawFrame, Size};
 use crate::media::playout::{AvSync, Due};
 use crate::time::MediaTime;
 use std::collections::{BTreeMap, VecDeque};
@@ -325,7 +325,6 @@ impl VideoRecv {
 #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
 mod tests {
     use super::*;
-    use crate::media::frame::Size;
     use bytes::Bytes;
 
     const SIZE: Size = Size { width: 16, height: 16 };
