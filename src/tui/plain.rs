@@ -5,7 +5,7 @@ use crate::tui::model::{DemoFlow, DemoScreen};
 /// The facts of the demonstration, one per line, the same as on the screen.
 pub fn demo_lines(demo: &DemoScreen) -> Vec<String> {
     let [ada, left, right, ben] = demo.ports;
-    let words = |n: usize| demo.words[n].as_deref().unwrap_or("-").to_string();
+    let words = |n: usize| demo.words[n].as_deref().unwrap_or("-").replace(" · ", " ");
     let (hits, control) = demo.totals();
     let mut lines = vec![
         format!("line Ada 127.0.0.1:{ada} <-> {left} Eve {right} <-> 127.0.0.1:{ben} Ben"),

@@ -95,7 +95,7 @@ fn facts(model: &Model, demo: &DemoScreen, area: Rect, buf: &mut Buffer) {
     let half = (below.width - 2) / 2;
     let left = Rect { x: below.x + 1, width: half - 1, ..below };
     let right = Rect { x: below.x + half + 2, width: below.width - half - 3, ..below };
-    let calls = call_rows(model, demo);
+    let calls = call_rows(model, demo, (!roomy).then_some(left.width));
     let searches = search_rows(model, demo, right.width);
     pen::rows_in(buf, left, theme, &calls, strings::MORE);
     pen::rows_in(buf, right, theme, &searches, strings::MORE);
@@ -114,8 +114,8 @@ fn facts(model: &Model, demo: &DemoScreen, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// What Ada's and Ben's machines say.
-fn call_rows(model: &Model, demo: &DemoScreen) -> Vec<Row> {
+/// What Ada's and Ben's machines say. Where room is short the suite gets one line of `width`.
+fn call_rows(model: &Model, demo: &DemoScreen, width: Option<u16>) -> Vec<Row> {
     let theme = &model.theme;
     let label = |text: &str| (format!("{text:<9}"), theme.dim);
     let [ada, ben] = demo.epoch;
@@ -128,8 +128,12 @@ fn call_rows(model: &Model, demo: &DemoScreen) -> Vec<Row> {
         vec![("Ada and Ben".into(), theme.strong)],
         vec![label("keys"), (format!("held by {}", demo.roster.join(", ")), theme.text)],
         vec![label("epoch"), epoch],
-        vec![label("suite"), (demo.suite.clone(), theme.text)],
     ];
+    let suite = match width {
+        Some(width) => pen::cut(&demo.suite, width.saturating_sub(9)),
+        None => demo.suite.clone(),
+    };
+    rows.push(vec![label("suite"), (suite, theme.text)]);
     match &demo.words {
         [Some(words), Some(_)] if demo.words_agree() => {
             let all: Vec<&str> = words.split_whitespace().filter(|w| *w != "·").collect();

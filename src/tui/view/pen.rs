@@ -207,6 +207,14 @@ fn trimmed(mut line: Row) -> Row {
     line
 }
 
+/// `text` in at most `room` columns; what is cut ends in "…".
+pub(super) fn cut(text: &str, room: u16) -> String {
+    if width(text) <= room {
+        return text.to_string();
+    }
+    format!("{}…", &text[..fitting(text, room.saturating_sub(1))])
+}
+
 /// How many bytes of `text` take at most `room` columns; at least one character.
 fn fitting(text: &str, room: u16) -> usize {
     let mut end = 0;

@@ -150,6 +150,7 @@ pub(crate) fn joining() -> Model {
 pub(crate) fn demo() -> Model {
     let flow = DemoFlow { fps: 24.6, latency_ms: Some(38), loss_pct: 0.0, kbps: 204 };
     let row = |what, control| SearchRow { what, hits: 0, control };
+    let spoken = words().chunks(4).map(|four| four.join(" ")).collect::<Vec<_>>().join(" · ");
     let demo = DemoScreen {
         ada: tile(TileRole::Ada, "Ben"),
         eve: tile(TileRole::Eve, "Eve"),
@@ -158,9 +159,9 @@ pub(crate) fn demo() -> Model {
         handed_over: false,
         ports: [41001, 41002, 41003, 41004],
         epoch: [3, 3],
-        suite: "MLS 0x004D, SFrame ChaCha20".into(),
-        words: [Some(words().join(" ")), Some(words().join(" "))],
-        roster: vec!["Ada".into(), "Ben".into()],
+        suite: "MLS X-Wing (X25519 + ML-KEM-768), ChaCha20-Poly1305, SHA-256, Ed25519".into(),
+        words: [Some(spoken.clone()), Some(spoken)],
+        roster: vec!["Ada Byron".into(), "Ben Nevis".into()],
         flows: [flow.clone(), flow],
         searches: vec![
             row("pictures", 814),
