@@ -474,7 +474,7 @@ impl Board {
         self.painters.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
         let decifps = self.decifps;
         let wants = self.painters.iter().map(|(role, (painter, _))| {
-            let size = painter.wanted_pixels();
+            let size = covering(painter.wanted_pixels());
             (*role, Want { size, decifps, max_kbps: 0, paused: false, focus: false })
         });
         self.pictures.set_wants(wants.collect());
@@ -486,6 +486,12 @@ impl Board {
         let screen = self.composer.screen(self.painters.values().map(|(p, _)| p));
         screen.map(|s| s.to_svg(title)).unwrap_or_default()
     }
+}
+
+/// The smallest picture of the usual shape (5:3) that covers a tile of this size.
+fn covering(tile: Size) -> Size {
+    let width = tile.width.max((u32::from(tile.height) * 5 / 3).min(u32::from(u16::MAX)) as u16);
+    Size::new(width, (u32::from(width) * 3 / 5) as u16)
 }
 
 /// The share of a picture's height that the frame-number strip takes, if there is one.

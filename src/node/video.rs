@@ -5,6 +5,7 @@ use super::side::Side;
 use crate::media::engine::video_recv::{VideoRecv, VideoRecvStats};
 use crate::media::engine::video_send::VideoSend;
 use crate::media::frame::{CodedVideo, RawFrame, Size, Want};
+use crate::media::rate::ladder;
 use crate::media::seams::{FrameSink, FrameSource};
 use crate::time::Now;
 use crate::wire::link::MemberId;
@@ -112,7 +113,9 @@ impl VideoOut {
         let decifps = active.map(|(w, _)| w.decifps).max().unwrap_or(self.decifps);
         if let Some(source) = &mut self.source {
             // Alone, the own picture is still shown.
-            source.hint(size.unwrap_or(Size::new(320, 192)), decifps.min(self.decifps));
+            // Rendered as it will be coded: the receivers cut what their tiles don't show.
+            let size = ladder::rung(size.unwrap_or(Size::new(320, 192)));
+            source.hint(size, decifps.min(self.decifps));
         }
     }
 }
