@@ -52,8 +52,18 @@ impl Drop for Party {
 }
 
 const HOST: [&str; 12] = [
-    "call", "--name", "Ada", "--video", "pattern", "--audio", "voice", "--speaker", "none",
-    "--listen", "127.0.0.1:0", "--view=none",
+    "call",
+    "--name",
+    "Ada",
+    "--video",
+    "pattern",
+    "--audio",
+    "voice",
+    "--speaker",
+    "none",
+    "--listen",
+    "127.0.0.1:0",
+    "--view=none",
 ];
 
 fn host(home: &Path, more: &[&str]) -> (Party, String) {
@@ -73,8 +83,24 @@ fn two_processes_see_and_hear_each_other_and_share_words() {
     let mut ben = Party::start(
         &at("ben"),
         &[
-            "join", "-", "--name", "Ben", "--video", "pattern", "--audio", "voice", "--view", &view,
-            "--speaker", &speaker, "--tile", "80x48", "--fps", "12.5", "--seconds", "4",
+            "join",
+            "-",
+            "--name",
+            "Ben",
+            "--video",
+            "pattern",
+            "--audio",
+            "voice",
+            "--view",
+            &view,
+            "--speaker",
+            &speaker,
+            "--tile",
+            "80x48",
+            "--fps",
+            "12.5",
+            "--seconds",
+            "4",
         ],
     );
     // By standard input: the invite need not stand in a shell's history.
@@ -101,9 +127,9 @@ fn two_processes_see_and_hear_each_other_and_share_words() {
     let pictures = seen.windows(6).filter(|w| *w == b"FRAME\n").count();
     assert!((35..=55).contains(&pictures), "{pictures} pictures");
     let heard = std::fs::read(&wav).expect("a file");
-    let loud = heard[44..].chunks_exact(2).filter(|s| {
-        i16::from_le_bytes([s[0], s[1]]).unsigned_abs() > 1000
-    });
+    let loud = heard[44..]
+        .chunks_exact(2)
+        .filter(|s| i16::from_le_bytes([s[0], s[1]]).unsigned_abs() > 1000);
     assert!(loud.count() > 4_800, "Ada's voice is in the file");
 }
 

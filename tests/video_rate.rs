@@ -226,7 +226,8 @@ fn jitter_of_50_ms_does_not_collapse_it() {
 
 #[test]
 fn thin_links_are_found_and_not_overfilled() {
-    const LINKS: [(fn(f64) -> f64, f64); 4] =
+    type Capacity = fn(f64) -> f64;
+    const LINKS: [(Capacity, f64); 4] =
         [(|_| 500_000.0, 5e5), (|_| 150_000.0, 1.5e5), (|_| 100_000.0, 1e5), (|_| 64_000.0, 6.4e4)];
     for (capacity, bps) in LINKS {
         let path = Path { queue: 2.0, ..Path::new(capacity) };

@@ -290,8 +290,8 @@ fn received(view: &NodeView) -> Vec<Value> {
             json!({
                 "from": m.name,
                 "member": m.id.0,
-                "video": video.map(|v| crate::app::figures::video(v)),
-                "audio": audio.map(|a| crate::app::figures::audio(a)),
+                "video": video.map(crate::app::figures::video),
+                "audio": audio.map(crate::app::figures::audio),
                 "rtt_ms": view.links.get(&m.id).map(|l| l.rtt.as_millis() as u64),
             })
         })

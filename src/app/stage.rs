@@ -323,11 +323,9 @@ impl Stage {
                 self.invalidate();
             }
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
-            term::Event::Reply(reply) => {
-                if self.probe.learn(reply) {
-                    self.board.composer.set(self.probe.depth, self.probe.sync);
-                    self.invalidate();
-                }
+            term::Event::Reply(reply) if self.probe.learn(reply) => {
+                self.board.composer.set(self.probe.depth, self.probe.sync);
+                self.invalidate();
             }
             _ => {}
         }

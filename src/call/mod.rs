@@ -14,6 +14,11 @@
 //! Who may do what with which key is not decided here but in `group` (roster, policy) and `seal`
 //! (gate, replay); this room moves members and frames between them.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 mod admission;
 mod epochs;
 mod feedback;

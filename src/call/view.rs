@@ -151,7 +151,7 @@ impl Call {
             members: self.members_view(),
             sequencer,
             authenticator,
-            words: self.words.clone(),
+            words: self.words,
             knocks: self.knocks_view(),
             invites: self.invites.iter().map(invite_view).collect(),
             dials: self.dials_view(),

@@ -122,9 +122,8 @@ impl Node {
                 Hosted::thread("audio", audio, config.clock, audio_tx)?,
             ),
         };
-        let mut media = MediaView::default();
-        media.mic_on = tracks.mic;
-        media.camera_on = tracks.camera;
+        let media =
+            MediaView { mic_on: tracks.mic, camera_on: tracks.camera, ..MediaView::default() };
         let first = NodeView {
             at: now.mono,
             call: call.view(),
@@ -180,7 +179,7 @@ impl Node {
             tokio::select! {
                 biased;
                 Some(command) = self.commands.recv() => self.command(command),
-                Some(from) = self.network.recv() => self.from_network(from),
+                Some(from) = self.network.recv() => self.network_event(from),
                 Some(event) = self.audio_events.recv() => self.audio_event(event),
                 Some(event) = self.video_events.recv() => self.video_event(event),
                 permit = self.events.clone().reserve_owned(), if !self.pending.is_empty() => {
@@ -517,7 +516,7 @@ impl Node {
         });
     }
 
-    fn from_network(&mut self, from: FromNetwork) {
+    fn network_event(&mut self, from: FromNetwork) {
         match from {
             FromNetwork::Accepted(link) => {
                 let id = self.call.accept_link();

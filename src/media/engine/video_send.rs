@@ -12,6 +12,7 @@ use crate::media::rate::ladder::{self, Plan, Steady};
 use crate::media::scale;
 use crate::time::MediaTime;
 use crate::wire::link::MemberId;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -261,10 +262,10 @@ impl VideoSend {
         if self.encodings.get(&class).is_some_and(|encoding| encoding.size != size) {
             self.encodings.remove(&class);
         }
-        if !self.encodings.contains_key(&class) {
-            self.encodings.insert(class, Encoding::new(size, plan)?);
-        }
-        let Some(encoding) = self.encodings.get_mut(&class) else { return Ok(None) };
+        let encoding = match self.encodings.entry(class) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Encoding::new(size, plan)?),
+        };
         // Receivers that are new here, or fell behind, start with a keyframe, when their link is
         // free for it.
         let (mut newcomers, mut takers) = (false, false);
