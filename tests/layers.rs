@@ -206,7 +206,8 @@ fn judge(file: &str, own: &str, own_layer: u8, path: &Path) -> Option<String> {
     ))
 }
 
-/// All Rust files below `folder`; crate root files have no room and are left out.
+/// All Rust files below `folder` but the crate's root, which has no room, and files of modules
+/// that are only there for tests.
 fn sources(folder: &str) -> Vec<Source> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -223,7 +224,7 @@ fn sources(folder: &str) -> Vec<Source> {
         }
     }
     files.sort();
-    files
+    let all: Vec<Source> = files
         .iter()
         .map(|path| {
             let text = std::fs::read_to_string(path).expect("readable source");
@@ -231,7 +232,14 @@ fn sources(folder: &str) -> Vec<Source> {
             Source::new(&file, &text)
         })
         .filter(|source| source.file != "src/lib.rs")
-        .collect()
+        .collect();
+    let tests: Vec<String> = all.iter().flat_map(|s| s.test_modules.clone()).collect();
+    let is_test = |module: &str| {
+        tests.iter().any(|test| {
+            module.strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    all.into_iter().filter(|source| !is_test(&source.module)).collect()
 }
 
 fn report(wrong: &[String]) {
@@ -288,6 +296,12 @@ mod the_checker {
             const R: &str = r#\"crate::call \" \"#; const C: char = '\"'; struct L<'a>(&'a str);
             #[cfg(test)] mod tests { use crate::call::Call; }";
         assert!(complaints("src/seal/x.rs", text).is_empty());
+    }
+
+    #[test]
+    fn knows_the_files_that_are_only_there_for_tests() {
+        let text = "mod real; #[cfg(test)] pub(crate) mod samples; #[cfg(test)] mod tests { }";
+        assert_eq!(Source::new("src/call/mod.rs", text).test_modules, ["call/samples"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Source {
     pub file: String,
     /// Path of the module from the crate root, with slashes (`media/codec/h264`).
     pub module: String,
+    /// Modules this file declares under `#[cfg(test)]` with files of their own.
+    pub test_modules: Vec<String>,
     tokens: Vec<Token>,
     lines_before_tests: usize,
 }
@@ -40,8 +42,9 @@ impl Source {
         let module = module.strip_suffix("/mod").unwrap_or(module).to_string();
         let lines_before_tests =
             text.lines().take_while(|l| !l.trim_start().starts_with("#[cfg(test)]")).count();
-        let tokens = without_tests(tokens(text));
-        Self { file: file.to_string(), module, tokens, lines_before_tests }
+        let (tokens, test_modules) = without_tests(tokens(text));
+        let test_modules = test_modules.iter().map(|name| format!("{module}/{name}")).collect();
+        Self { file: file.to_string(), module, test_modules, tokens, lines_before_tests }
     }
 
     pub fn lines_before_tests(&self) -> usize {
@@ -187,10 +190,11 @@ impl Source {
     }
 }
 
-/// Drops each item marked `#[cfg(test)]`.
-fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
+/// Drops each item marked `#[cfg(test)]`; also returns the modules among them that are files.
+fn without_tests(tokens: Vec<Token>) -> (Vec<Token>, Vec<String>) {
     let mark = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::new();
+    let mut files = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
         let marked =
@@ -213,6 +217,9 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
                     }
                 }
                 ";" if depth == 0 => {
+                    if tokens[i - 2].text == "mod" {
+                        files.push(tokens[i - 1].text.clone());
+                    }
                     i += 1;
                     break;
                 }
@@ -221,7 +228,7 @@ fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
             i += 1;
         }
     }
-    kept
+    (kept, files)
 }
 
 /// Words, `::` and single marks; comments, strings, characters and lifetimes are dropped.
