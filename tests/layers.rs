@@ -68,8 +68,9 @@ const LAYERS: &[(&str, u8)] = &[
 
 /// Functions only some rooms may call: what is called, and where.
 const CALLERS: &[(&str, &[&str])] = &[
-    // A member's frame keys leave the member: only the simulation can build an Eve from them.
-    ("Opener::surrender", &["sim"]),
+    // A member's frame keys leave the member through one method of the call, see
+    // `keys_leave_a_member_only_towards_a_simulations_witness`.
+    ("Opener::surrender", &["call", "sim"]),
     // "The roster was shown": only who shows it may say so.
     ("Receipt::shown", &["node", "tui", "app", "sim"]),
 ];
@@ -110,14 +111,39 @@ fn named_functions_are_called_where_the_table_says() {
         let own = room(&source.module).map_or("examples", |(name, _)| name);
         for (function, allowed) in CALLERS {
             for line in source.calls(function) {
-                let example = own == "examples" && *function == "Receipt::shown";
-                if !allowed.contains(&own) && !example {
+                // Examples show rosters; tests pretend to.
+                let shows = own == "examples" || source.file.ends_with("tests.rs");
+                let excused = shows && *function == "Receipt::shown";
+                if !allowed.contains(&own) && !excused {
                     wrong.push(format!(
                         "{}:{line}: {own} calls {function}; only {} may",
                         source.file,
                         allowed.join(", ")
                     ));
                 }
+            }
+        }
+    }
+    report(&wrong);
+}
+
+/// Only a simulation has a witness, and only a witness is told keys: `call` and `join` run without.
+#[test]
+fn keys_leave_a_member_only_towards_a_simulations_witness() {
+    let places: &[(&str, &[&str])] = &[
+        (".surrender_opener(", &["src/node/driver.rs"]),
+        ("fn surrender_opener(", &["src/call/epochs.rs"]),
+        (" Witness for ", &["src/sim/"]),
+        ("witness: Some(", &["src/app/demo.rs", "src/sim/"]),
+        ("Opener::from_surrendered(", &["src/sim/", "src/seal/"]),
+    ];
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let text = std::fs::read_to_string(&source.file).expect("it was read before");
+        for (what, allowed) in places {
+            let here = allowed.iter().any(|a| source.file.starts_with(a));
+            if text.contains(what) && !here {
+                wrong.push(format!("{}: `{what}` belongs to {}", source.file, allowed.join(", ")));
             }
         }
     }

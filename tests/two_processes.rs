@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 struct Party {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
+    /// Read, and not asked for yet.
+    passed: Vec<Value>,
 }
 
 impl Party {
@@ -23,17 +25,21 @@ impl Party {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("its output is piped");
-        Self { child, lines: BufReader::new(stdout).lines() }
+        Self { child, lines: BufReader::new(stdout).lines(), passed: Vec::new() }
     }
 
-    /// The next event of this name; everything before it is passed over.
+    /// The first event of this name that was not asked for before.
     fn event(&mut self, name: &str) -> Value {
+        if let Some(at) = self.passed.iter().position(|e| e["event"] == name) {
+            return self.passed.remove(at);
+        }
         for line in &mut self.lines {
             let value: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
             assert!(value["t_ms"].is_u64(), "every line has a time: {value}");
             if value["event"] == name {
                 return value;
             }
+            self.passed.push(value);
         }
         panic!("ended without {name}");
     }

@@ -1,7 +1,7 @@
 //! The door: invites that are open, knocks that wait, letting in and turning away.
 
+use super::changes::Checker;
 use super::handshake::Stage;
-use super::membership::Checker;
 use super::*;
 use crate::group::{InvitePsk, MAX_MEMBERS};
 use crate::identity::Credential;

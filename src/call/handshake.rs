@@ -4,7 +4,7 @@
 //! the group, names a member whose leaf key TLS has just proved. Others' either knock, or show a
 //! leaf key of the roster; an unknown key may wait a little for the commit that adds it.
 
-use super::membership::Checker;
+use super::changes::Checker;
 use super::*;
 use crate::group::{self, Expect, InvitePsk, PendingJoin};
 use crate::identity::Credential;

@@ -1,17 +1,15 @@
 //! Members: who is in the group, how they are reached, what they said about themselves; and the
 //! group's changes on their way through the mesh.
 
+use super::changes::{Change, wire_ack};
 use super::feedback::Feedback;
 use super::handshake::Stage;
 use super::*;
-use crate::group::{
-    Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Pending, Reason,
-    ReceiveError, Received,
-};
+use crate::group::Reason;
 use crate::identity::Credential;
 use crate::identity::words::WordsInput;
 use crate::media::frame::Want;
-use crate::wire::control::{Ack, Control, MemberMessage};
+use crate::wire::control::{Control, MemberMessage};
 use crate::wire::link::LinkDown;
 use bytes::Bytes;
 
@@ -24,22 +22,22 @@ const GIVE_UP: Duration = Duration::from_secs(20);
 /// Between attempts to reach a lost member.
 const REDIAL: Duration = Duration::from_secs(2);
 /// A credential is good for this long after it is made; calls are shorter.
-const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Commits kept for members that missed them.
-const KEEP_BUNDLES: usize = 16;
+pub(super) const KEEP_BUNDLES: usize = 16;
 /// Messages kept for a member until they can be sealed.
-const MAX_PENDING: usize = 16;
+pub(super) const MAX_PENDING: usize = 16;
 /// Messages kept, unread, for a connection whose key the roster does not name yet.
-const MAX_HELD: usize = 16;
+pub(super) const MAX_HELD: usize = 16;
 /// Keyframes are asked of a member at most this often.
-const KEYFRAME_GAP: Duration = Duration::from_millis(500);
+pub(super) const KEYFRAME_GAP: Duration = Duration::from_millis(500);
 
 /// All other members.
 #[derive(Default)]
 pub(super) struct Peers {
-    members: BTreeMap<MemberId, Peer>,
-    bundles: VecDeque<(u64, Bytes)>,
-    held: BTreeMap<LinkId, Vec<Bytes>>,
+    pub(super) members: BTreeMap<MemberId, Peer>,
+    pub(super) bundles: VecDeque<(u64, Bytes)>,
+    pub(super) held: BTreeMap<LinkId, Vec<Bytes>>,
 }
 
 /// One other member.
@@ -54,15 +52,15 @@ pub(super) struct Peer {
     pub(super) tracks: Tracks,
     pub(super) compared: bool,
     pub(super) forged: u64,
-    addresses: Vec<SocketAddr>,
-    tried: usize,
-    dialling: bool,
-    next_dial: Option<Instant>,
-    their_want: Option<Want>,
-    my_want: Option<Want>,
-    pending: Vec<MemberMessage>,
-    keyframe_asked: Option<Instant>,
-    feedback: Feedback,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) tried: usize,
+    pub(super) dialling: bool,
+    pub(super) next_dial: Option<Instant>,
+    pub(super) their_want: Option<Want>,
+    pub(super) my_want: Option<Want>,
+    pub(super) pending: Vec<MemberMessage>,
+    pub(super) keyframe_asked: Option<Instant>,
+    pub(super) feedback: Feedback,
 }
 
 impl Peers {
@@ -142,62 +140,7 @@ impl Peers {
     }
 }
 
-/// Checks credentials inside the group, at a time.
-pub(super) struct Checker {
-    pub(super) group_id: [u8; 16],
-    pub(super) now: crate::time::Wall,
-}
-
-impl CredentialCheck for Checker {
-    fn check(&self, credential: &[u8]) -> Result<CheckedCredential, CredentialRefused> {
-        let refused = |e: &dyn std::fmt::Display| CredentialRefused(e.to_string());
-        let credential = Credential::decode(credential).map_err(|e| refused(&e))?;
-        credential.verify(&self.group_id, self.now).map_err(|e| refused(&e))?;
-        Ok(CheckedCredential { identity: credential.identity.0, leaf_key: credential.leaf_key })
-    }
-}
-
-/// A change of the group, as the call follows it.
-pub(super) struct Change {
-    by: MemberId,
-    added: bool,
-    removed: Vec<(MemberId, Reason)>,
-}
-
 impl Call {
-    pub(super) fn check(&self, group_id: [u8; 16], now: Now) -> Checker {
-        Checker { group_id, now: now.wall }
-    }
-
-    /// This participant's credential as it stands in its leaf.
-    pub(super) fn my_credential(&self) -> Vec<u8> {
-        let Some(group) = &self.group else { return Vec::new() };
-        group.roster().member(group.me()).map(|row| row.credential.clone()).unwrap_or_default()
-    }
-
-    /// This participant's credential and leaf key for a group.
-    pub(super) fn local_member(
-        &self,
-        group_id: [u8; 16],
-        now: Now,
-    ) -> Result<LocalMember, CallError> {
-        let not_after = crate::time::Wall(
-            now.wall.0 + u64::try_from(CREDENTIAL_LIFE.as_millis()).unwrap_or(u64::MAX / 2),
-        );
-        let credential = Credential::issue(
-            &self.identity,
-            self.config.name.clone(),
-            self.leaf.public(),
-            group_id,
-            not_after,
-        )?;
-        Ok(LocalMember {
-            credential: credential.encode(),
-            leaf_seed: self.leaf.seed_for_tls_or_mls(),
-            leaf_key: self.leaf.public(),
-        })
-    }
-
     pub(super) fn member_with_key(&self, key: &[u8; 32]) -> Option<MemberId> {
         let group = self.group.as_ref()?;
         let me = group.me();
@@ -208,47 +151,7 @@ impl Call {
         self.group.as_ref()?.roster().members.iter().find(|m| m.id == member).map(|m| m.leaf_key)
     }
 
-    pub(super) fn sequencer_name(&self) -> String {
-        let Some(group) = &self.group else { return "nobody".into() };
-        let sequencer = group.roster().sequencer;
-        self.peers
-            .members
-            .get(&sequencer)
-            .map_or_else(|| "you".into(), |p| p.credential.name.to_string())
-    }
-
-    /// Merges an own commit and tells everybody.
-    pub(super) fn commit(&mut self, pending: Pending, now: Now) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let before = group.epoch();
-        let bundle = Bytes::from(pending.bundle.clone());
-        for violation in &pending.dropped {
-            self.counters.bad_group += 1;
-            let from = violation.by;
-            self.out.push_back(Output::Event(Event::BadGroupMessage {
-                from,
-                why: violation.to_string(),
-            }));
-        }
-        let change = Change {
-            by: group.me(),
-            added: pending.added.is_some(),
-            removed: pending.removed.clone(),
-        };
-        group.merge_pending(pending)?;
-        self.broadcast(&Control::Bundle(bundle.clone()));
-        self.remember_bundle(before, bundle);
-        self.enter_epoch(now, Some(change))
-    }
-
-    fn remember_bundle(&mut self, epoch: u64, bundle: Bytes) {
-        self.peers.bundles.push_back((epoch, bundle));
-        while self.peers.bundles.len() > KEEP_BUNDLES {
-            self.peers.bundles.pop_front();
-        }
-    }
-
-    fn broadcast(&mut self, message: &Control) {
+    pub(super) fn broadcast(&mut self, message: &Control) {
         let links: Vec<_> = self.peers.connected().map(|(_, link)| link).collect();
         for link in links {
             self.send_control(link, message);
@@ -337,7 +240,7 @@ impl Call {
         Ok(())
     }
 
-    fn forget(&mut self, id: MemberId, reason: Option<Reason>, by: Option<MemberId>) {
+    pub(super) fn forget(&mut self, id: MemberId, reason: Option<Reason>, by: Option<MemberId>) {
         let Some(peer) = self.peers.members.remove(&id) else { return };
         if let Some(link) = peer.link {
             let code = match reason {
@@ -352,17 +255,6 @@ impl Call {
             _ => LeftHow::Left,
         };
         self.event(Event::Left { member: id, name: peer.credential.name.to_string(), how });
-    }
-
-    /// Says, signed, which state we are in.
-    fn acknowledge(&mut self) -> Result<(), CallError> {
-        let Some(group) = &self.group else { return Ok(()) };
-        if self.peers.members.is_empty() {
-            return Ok(());
-        }
-        let ack = wire_ack(group.sign_ack());
-        self.broadcast(&Control::Ack(ack));
-        Ok(())
     }
 
     /// A connection belongs to a member from now on.
@@ -503,7 +395,7 @@ impl Call {
         Ok(())
     }
 
-    fn dial_member(&mut self, id: MemberId, now: Now) {
+    pub(super) fn dial_member(&mut self, id: MemberId, now: Now) {
         let link = LinkId(self.next_link);
         let Some(peer) = self.peers.members.get_mut(&id) else { return };
         if peer.dialling || peer.next_dial.is_none_or(|t| t > now.mono) {
@@ -522,392 +414,4 @@ impl Call {
         self.links.insert(link, LinkState::dialling_member(id));
         self.out.push_back(Output::Dial(link, to));
     }
-
-    /// One message of the control stream, whoever sent it.
-    pub(super) fn control(&mut self, id: LinkId, bytes: Bytes, now: Now) -> Result<(), CallError> {
-        let Some(state) = self.links.get(&id) else { return Ok(()) };
-        let stage = state.stage;
-        let Ok(message) = Control::decode(&bytes) else {
-            self.counters.malformed += 1;
-            self.close_link_of(id, close::MISBEHAVED, now)?;
-            return Ok(());
-        };
-        match stage {
-            Stage::Member(member) => self.member_says(id, member, message, now),
-            Stage::Stranger if !matches!(message, Control::Knock(_)) => {
-                let held = self.peers.held.entry(id).or_default();
-                if held.len() < MAX_HELD {
-                    held.push(bytes);
-                }
-                Ok(())
-            }
-            _ => self.stranger_says(id, message, now),
-        }
-    }
-
-    fn close_link_of(&mut self, id: LinkId, code: u32, now: Now) -> Result<(), CallError> {
-        let stage = self.links.get(&id).map(|l| l.stage);
-        self.out.push_back(Output::Close(id, code));
-        if stage.is_some() {
-            self.link_down(id, LinkDown::ClosedByUs, now)?;
-        }
-        Ok(())
-    }
-
-    fn member_says(
-        &mut self,
-        id: LinkId,
-        member: MemberId,
-        message: Control,
-        now: Now,
-    ) -> Result<(), CallError> {
-        match message {
-            Control::Hello { epoch } => {
-                self.help_laggard(id, epoch);
-                Ok(())
-            }
-            Control::Bundle(bytes) | Control::Proposal(bytes) => {
-                self.group_message(member, bytes, now)
-            }
-            Control::Ack(ack) => {
-                self.take_ack(member, &ack);
-                Ok(())
-            }
-            Control::Heartbeat { epoch, .. } => {
-                self.help_laggard(id, epoch);
-                Ok(())
-            }
-            Control::GroupMessage(bytes) => {
-                self.sealed_in_group(member, &bytes, now);
-                Ok(())
-            }
-            Control::Sealed(bytes) => {
-                self.open_control(id, &bytes, now);
-                Ok(())
-            }
-            // An answer to a handshake that is over, or a repetition.
-            _ => {
-                self.counters.malformed += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn group_message(&mut self, from: MemberId, bytes: Bytes, now: Now) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let check = Checker { group_id: group.id(), now: now.wall };
-        let before = group.epoch();
-        match group.receive(&bytes, &check) {
-            Ok(Received::Duplicate) => Ok(()),
-            Ok(Received::Proposal { .. }) => {
-                if group.is_sequencer() {
-                    // A commit takes everything along that was proposed.
-                    let pending = group.update(&check)?;
-                    return self.commit(pending, now);
-                }
-                Ok(())
-            }
-            Ok(Received::Commit(staged)) => {
-                if staged.evicts_me {
-                    let by = self.peers.members.get(&staged.by);
-                    let by = by.map(|p| p.credential.name.to_string()).unwrap_or_default();
-                    let reason = match &self.leaving {
-                        Some((_, reason)) => reason.clone(),
-                        None => EndReason::Removed { by },
-                    };
-                    self.finish(reason);
-                    return Ok(());
-                }
-                let change = Change {
-                    by: staged.by,
-                    added: staged.added.is_some(),
-                    removed: staged.removed.clone(),
-                };
-                group.merge(*staged)?;
-                self.remember_bundle(before, bytes);
-                self.enter_epoch(now, Some(change))?;
-                self.say_farewell_again(now)
-            }
-            // A commit or proposal that crossed another on the way: the next epoch settles it.
-            Err(ReceiveError::Stale(_)) => Ok(()),
-            Err(error) => {
-                self.counters.bad_group += 1;
-                self.event(Event::BadGroupMessage { from, why: error.to_string() });
-                Ok(())
-            }
-        }
-    }
-
-    fn take_ack(&mut self, from: MemberId, ack: &Ack) {
-        let Some(group) = &self.group else { return };
-        match group.verify_ack(from, &group_ack(ack)) {
-            Ok(Agreement::Same) => self.epoch_acked(from, ack.epoch),
-            Ok(Agreement::Differs) => self.event(Event::Split(from)),
-            Ok(Agreement::OtherEpoch) => {}
-            Err(_) => self.counters.bad_group += 1,
-        }
-    }
-
-    /// A member behind us gets the commits it missed.
-    fn help_laggard(&mut self, link: LinkId, theirs: u64) {
-        let Some(group) = &self.group else { return };
-        if theirs >= group.epoch() {
-            return;
-        }
-        let missed: Vec<_> = self
-            .peers
-            .bundles
-            .iter()
-            .filter(|(epoch, _)| *epoch >= theirs)
-            .map(|(_, b)| b.clone())
-            .collect();
-        for bundle in missed {
-            self.send_control(link, &Control::Bundle(bundle));
-        }
-    }
-
-    fn sealed_in_group(&mut self, from: MemberId, bytes: &[u8], now: Now) {
-        let Some(group) = &mut self.group else { return };
-        match group.open_message(bytes) {
-            Ok((sender, plaintext)) if sender == from => match MemberMessage::decode(&plaintext) {
-                Ok(message) => self.member_message(from, message, now),
-                Err(_) => self.counters.malformed += 1,
-            },
-            Ok(_) => self.counters.forged += 1,
-            Err(_) => self.counters.bad_group += 1,
-        }
-    }
-
-    pub(super) fn member_message(&mut self, from: MemberId, message: MemberMessage, now: Now) {
-        match message {
-            MemberMessage::Want(want) => {
-                if let Some(peer) = self.peers.members.get_mut(&from) {
-                    peer.their_want = Some(want);
-                }
-                self.event(Event::Want(from, want));
-            }
-            MemberMessage::KeyframePlease => self.event(Event::KeyframeWanted(from)),
-            MemberMessage::Tracks { mic, camera } => {
-                let tracks = Tracks { mic, camera };
-                if let Some(peer) = self.peers.members.get_mut(&from) {
-                    peer.tracks = tracks;
-                }
-                self.event(Event::Tracks(from, tracks));
-            }
-            MemberMessage::Addresses(list) => self.learn_addresses(from, list, now),
-            MemberMessage::Report(report) => self.take_report(from, &report, now),
-        }
-    }
-
-    /// Tells members where the others can be reached: what they said and what was seen.
-    pub(super) fn announce_addresses(&mut self) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let mut list = vec![(group.me(), self.config.addresses.clone())];
-        for (id, peer) in &self.peers.members {
-            let mut addresses = peer.addresses.clone();
-            if let Some(remote) = peer.remote.filter(|r| !addresses.contains(r)) {
-                addresses.push(remote);
-            }
-            list.push((*id, addresses));
-        }
-        let message = MemberMessage::Addresses(list).encode();
-        let sealed = group.seal_message(&message)?;
-        self.broadcast(&Control::GroupMessage(sealed.into()));
-        Ok(())
-    }
-
-    fn learn_addresses(
-        &mut self,
-        from: MemberId,
-        list: Vec<(MemberId, Vec<SocketAddr>)>,
-        now: Now,
-    ) {
-        let me = self.me();
-        for (id, addresses) in list {
-            let Some(peer) = self.peers.members.get_mut(&id) else { continue };
-            for address in addresses {
-                // A member's own word comes first; others can only add.
-                if peer.addresses.len() < 8 && !peer.addresses.contains(&address) {
-                    if id == from {
-                        peer.addresses.insert(0, address);
-                    } else {
-                        peer.addresses.push(address);
-                    }
-                }
-            }
-            // The newcomer dials.
-            if peer.link.is_none() && !peer.dialling && me > Some(id) {
-                peer.next_dial = Some(now.mono);
-            }
-            self.dial_member(id, now);
-        }
-    }
-
-    /// Queues a message for a member; it goes out as soon as it can be sealed.
-    pub(super) fn tell(&mut self, member: MemberId, message: MemberMessage) {
-        if let Some(peer) = self.peers.members.get_mut(&member) {
-            let kind = std::mem::discriminant(&message);
-            peer.pending.retain(|m| std::mem::discriminant(m) != kind);
-            if peer.pending.len() < MAX_PENDING {
-                peer.pending.push(message);
-            }
-        }
-        self.flush_member_messages();
-    }
-
-    pub(super) fn flush_member_messages(&mut self) {
-        let waiting: Vec<_> = self
-            .peers
-            .members
-            .iter()
-            .filter(|(_, p)| !p.pending.is_empty())
-            .filter_map(|(id, p)| Some((*id, p.link?)))
-            .collect();
-        for (id, link) in waiting {
-            let Some(peer) = self.peers.members.get_mut(&id) else { continue };
-            let messages = std::mem::take(&mut peer.pending);
-            for (i, message) in messages.iter().enumerate() {
-                let Some(sealed) = self.seal_data(&message.encode()) else {
-                    if let Some(peer) = self.peers.members.get_mut(&id) {
-                        peer.pending = messages.into_iter().skip(i).collect();
-                    }
-                    return;
-                };
-                self.send_control(link, &Control::Sealed(sealed));
-            }
-        }
-    }
-
-    pub(super) fn set_want(&mut self, member: MemberId, want: Want) {
-        let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        if peer.my_want == Some(want) {
-            return;
-        }
-        peer.my_want = Some(want);
-        self.tell(member, MemberMessage::Want(want));
-    }
-
-    pub(super) fn ask_keyframe(&mut self, member: MemberId, now: Now) {
-        let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        if peer.keyframe_asked.is_some_and(|t| t + KEYFRAME_GAP > now.mono) {
-            return;
-        }
-        peer.keyframe_asked = Some(now.mono);
-        self.tell(member, MemberMessage::KeyframePlease);
-    }
-
-    pub(super) fn announce_tracks(&mut self) {
-        let message = MemberMessage::Tracks { mic: self.tracks.mic, camera: self.tracks.camera };
-        let ids: Vec<_> = self.peers.members.keys().copied().collect();
-        for id in ids {
-            self.tell(id, message.clone());
-        }
-    }
-
-    fn send_heartbeat(&mut self, link: LinkId) {
-        let Some(group) = &self.group else { return };
-        let (epoch, confirmation_hash) = (group.epoch(), group.confirmation_hash());
-        self.send_control(link, &Control::Heartbeat { epoch, confirmation_hash });
-    }
-
-    pub(super) fn heartbeat(&mut self, _now: Now) {
-        let links: Vec<_> = self.peers.connected().map(|(_, l)| l).collect();
-        for link in links {
-            self.send_heartbeat(link);
-        }
-    }
-
-    /// Fresh keys for everybody, on request.
-    pub(super) fn rekey(&mut self, now: Now) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
-        if group.is_sequencer() {
-            let pending = group.update(&Checker { group_id: group.id(), now: now.wall })?;
-            self.commit(pending, now)
-        } else {
-            let proposal = group.propose_update()?;
-            self.broadcast(&Control::Proposal(proposal.into()));
-            Ok(())
-        }
-    }
-
-    /// Fresh keys for everybody, in time.
-    pub(super) fn heal_if_due(&mut self, now: Now) -> Result<(), CallError> {
-        if self.next_healing > now.mono {
-            return Ok(());
-        }
-        self.next_healing = now.mono + HEALING;
-        let sequencer = self.group.as_ref().is_some_and(Group::is_sequencer);
-        if sequencer && !self.peers.members.is_empty() { self.rekey(now) } else { Ok(()) }
-    }
-
-    pub(super) fn remove(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        self.remove_because(member, Reason::Decision, now)
-    }
-
-    pub(super) fn remove_lost(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        self.remove_because(member, Reason::Lost, now)
-    }
-
-    fn remove_because(
-        &mut self,
-        member: MemberId,
-        reason: Reason,
-        now: Now,
-    ) -> Result<(), CallError> {
-        let who = self.sequencer_name();
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
-        let check = Checker { group_id: group.id(), now: now.wall };
-        if !group.is_sequencer() {
-            return Err(CallError::NotSequencer(who));
-        }
-        if !group.roster().members.iter().any(|m| m.id == member) {
-            return Err(CallError::Gone("that member"));
-        }
-        let pending = group.remove(&[member], reason, &check)?;
-        self.commit(pending, now)
-    }
-
-    /// Hands over what only we can do, then says goodbye.
-    pub(super) fn say_farewell(&mut self, now: Now) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        if group.is_sequencer() {
-            let reached = |id: MemberId| {
-                self.peers
-                    .members
-                    .get(&id)
-                    .is_some_and(|p| p.lost_since.is_none() && p.link.is_some())
-            };
-            let lost: Vec<_> =
-                self.peers.members.keys().copied().filter(|id| !reached(*id)).collect();
-            if self.peers.members.len() == lost.len() {
-                if let Some((_, reason)) = self.leaving.clone() {
-                    self.finish(reason);
-                }
-                return Ok(());
-            }
-            // The first in join order that can still be heard takes over.
-            let check = Checker { group_id: group.id(), now: now.wall };
-            let pending = group.hand_over(&lost, &check)?;
-            self.commit(pending, now)?;
-        }
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let proposal = group.propose_leave()?;
-        self.broadcast(&Control::Proposal(proposal.into()));
-        Ok(())
-    }
-
-    /// A commit that crossed our farewell emptied it: say it again in the new epoch.
-    fn say_farewell_again(&mut self, now: Now) -> Result<(), CallError> {
-        if self.leaving.is_some() { self.say_farewell(now) } else { Ok(()) }
-    }
-}
-
-fn wire_ack(ack: crate::group::Ack) -> Ack {
-    let crate::group::Ack { epoch, commit_hash, auth_hash, signature } = ack;
-    Ack { epoch, commit_hash, auth_hash, signature }
-}
-
-fn group_ack(ack: &Ack) -> crate::group::Ack {
-    let Ack { epoch, commit_hash, auth_hash, signature } = *ack;
-    crate::group::Ack { epoch, commit_hash, auth_hash, signature }
 }

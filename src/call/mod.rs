@@ -20,10 +20,12 @@
 )]
 
 mod admission;
+mod changes;
 mod epochs;
 mod feedback;
 mod handshake;
 mod membership;
+mod talk;
 mod types;
 mod view;
 

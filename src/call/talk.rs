@@ -1,0 +1,238 @@
+//! What members tell each other: the control stream once a connection belongs to a member, and the
+//! sealed messages in it.
+
+use super::handshake::Stage;
+use super::membership::{KEYFRAME_GAP, MAX_HELD, MAX_PENDING};
+use super::*;
+use crate::media::frame::Want;
+use crate::wire::control::{Control, MemberMessage};
+use crate::wire::link::LinkDown;
+use bytes::Bytes;
+
+impl Call {
+    /// One message of the control stream, whoever sent it.
+    pub(super) fn control(&mut self, id: LinkId, bytes: Bytes, now: Now) -> Result<(), CallError> {
+        let Some(state) = self.links.get(&id) else { return Ok(()) };
+        let stage = state.stage;
+        let Ok(message) = Control::decode(&bytes) else {
+            self.counters.malformed += 1;
+            self.close_link_of(id, close::MISBEHAVED, now)?;
+            return Ok(());
+        };
+        match stage {
+            Stage::Member(member) => self.member_says(id, member, message, now),
+            Stage::Stranger if !matches!(message, Control::Knock(_)) => {
+                let held = self.peers.held.entry(id).or_default();
+                if held.len() < MAX_HELD {
+                    held.push(bytes);
+                }
+                Ok(())
+            }
+            _ => self.stranger_says(id, message, now),
+        }
+    }
+
+    pub(super) fn close_link_of(
+        &mut self,
+        id: LinkId,
+        code: u32,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let stage = self.links.get(&id).map(|l| l.stage);
+        self.out.push_back(Output::Close(id, code));
+        if stage.is_some() {
+            self.link_down(id, LinkDown::ClosedByUs, now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn member_says(
+        &mut self,
+        id: LinkId,
+        member: MemberId,
+        message: Control,
+        now: Now,
+    ) -> Result<(), CallError> {
+        match message {
+            Control::Hello { epoch } => {
+                self.help_laggard(id, epoch);
+                Ok(())
+            }
+            Control::Bundle(bytes) | Control::Proposal(bytes) => {
+                self.group_message(member, bytes, now)
+            }
+            Control::Ack(ack) => {
+                self.take_ack(member, &ack);
+                Ok(())
+            }
+            Control::Heartbeat { epoch, .. } => {
+                self.help_laggard(id, epoch);
+                Ok(())
+            }
+            Control::GroupMessage(bytes) => {
+                self.sealed_in_group(member, &bytes, now);
+                Ok(())
+            }
+            Control::Sealed(bytes) => {
+                self.open_control(id, &bytes, now);
+                Ok(())
+            }
+            // An answer to a handshake that is over, or a repetition.
+            _ => {
+                self.counters.malformed += 1;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn sealed_in_group(&mut self, from: MemberId, bytes: &[u8], now: Now) {
+        let Some(group) = &mut self.group else { return };
+        match group.open_message(bytes) {
+            Ok((sender, plaintext)) if sender == from => match MemberMessage::decode(&plaintext) {
+                Ok(message) => self.member_message(from, message, now),
+                Err(_) => self.counters.malformed += 1,
+            },
+            Ok(_) => self.counters.forged += 1,
+            Err(_) => self.counters.bad_group += 1,
+        }
+    }
+
+    pub(super) fn member_message(&mut self, from: MemberId, message: MemberMessage, now: Now) {
+        match message {
+            MemberMessage::Want(want) => {
+                if let Some(peer) = self.peers.members.get_mut(&from) {
+                    peer.their_want = Some(want);
+                }
+                self.event(Event::Want(from, want));
+            }
+            MemberMessage::KeyframePlease => self.event(Event::KeyframeWanted(from)),
+            MemberMessage::Tracks { mic, camera } => {
+                let tracks = Tracks { mic, camera };
+                if let Some(peer) = self.peers.members.get_mut(&from) {
+                    peer.tracks = tracks;
+                }
+                self.event(Event::Tracks(from, tracks));
+            }
+            MemberMessage::Addresses(list) => self.learn_addresses(from, list, now),
+            MemberMessage::Report(report) => self.take_report(from, &report, now),
+        }
+    }
+
+    /// Tells members where the others can be reached: what they said and what was seen.
+    pub(super) fn announce_addresses(&mut self) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let mut list = vec![(group.me(), self.config.addresses.clone())];
+        for (id, peer) in &self.peers.members {
+            let mut addresses = peer.addresses.clone();
+            if let Some(remote) = peer.remote.filter(|r| !addresses.contains(r)) {
+                addresses.push(remote);
+            }
+            list.push((*id, addresses));
+        }
+        let message = MemberMessage::Addresses(list).encode();
+        let sealed = group.seal_message(&message)?;
+        self.broadcast(&Control::GroupMessage(sealed.into()));
+        Ok(())
+    }
+
+    pub(super) fn learn_addresses(
+        &mut self,
+        from: MemberId,
+        list: Vec<(MemberId, Vec<SocketAddr>)>,
+        now: Now,
+    ) {
+        let me = self.me();
+        for (id, addresses) in list {
+            let Some(peer) = self.peers.members.get_mut(&id) else { continue };
+            for address in addresses {
+                // A member's own word comes first; others can only add.
+                if peer.addresses.len() < 8 && !peer.addresses.contains(&address) {
+                    if id == from {
+                        peer.addresses.insert(0, address);
+                    } else {
+                        peer.addresses.push(address);
+                    }
+                }
+            }
+            // The newcomer dials.
+            if peer.link.is_none() && !peer.dialling && me > Some(id) {
+                peer.next_dial = Some(now.mono);
+            }
+            self.dial_member(id, now);
+        }
+    }
+
+    /// Queues a message for a member; it goes out as soon as it can be sealed.
+    pub(super) fn tell(&mut self, member: MemberId, message: MemberMessage) {
+        if let Some(peer) = self.peers.members.get_mut(&member) {
+            let kind = std::mem::discriminant(&message);
+            peer.pending.retain(|m| std::mem::discriminant(m) != kind);
+            if peer.pending.len() < MAX_PENDING {
+                peer.pending.push(message);
+            }
+        }
+        self.flush_member_messages();
+    }
+
+    pub(super) fn flush_member_messages(&mut self) {
+        let waiting: Vec<_> = self
+            .peers
+            .members
+            .iter()
+            .filter(|(_, p)| !p.pending.is_empty())
+            .filter_map(|(id, p)| Some((*id, p.link?)))
+            .collect();
+        for (id, link) in waiting {
+            let Some(peer) = self.peers.members.get_mut(&id) else { continue };
+            let messages = std::mem::take(&mut peer.pending);
+            for (i, message) in messages.iter().enumerate() {
+                let Some(sealed) = self.seal_data(&message.encode()) else {
+                    if let Some(peer) = self.peers.members.get_mut(&id) {
+                        peer.pending = messages.into_iter().skip(i).collect();
+                    }
+                    return;
+                };
+                self.send_control(link, &Control::Sealed(sealed));
+            }
+        }
+    }
+
+    pub(super) fn set_want(&mut self, member: MemberId, want: Want) {
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        if peer.my_want == Some(want) {
+            return;
+        }
+        peer.my_want = Some(want);
+        self.tell(member, MemberMessage::Want(want));
+    }
+
+    pub(super) fn ask_keyframe(&mut self, member: MemberId, now: Now) {
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        if peer.keyframe_asked.is_some_and(|t| t + KEYFRAME_GAP > now.mono) {
+            return;
+        }
+        peer.keyframe_asked = Some(now.mono);
+        self.tell(member, MemberMessage::KeyframePlease);
+    }
+
+    pub(super) fn announce_tracks(&mut self) {
+        let message = MemberMessage::Tracks { mic: self.tracks.mic, camera: self.tracks.camera };
+        let ids: Vec<_> = self.peers.members.keys().copied().collect();
+        for id in ids {
+            self.tell(id, message.clone());
+        }
+    }
+
+    pub(super) fn send_heartbeat(&mut self, link: LinkId) {
+        let Some(group) = &self.group else { return };
+        let (epoch, confirmation_hash) = (group.epoch(), group.confirmation_hash());
+        self.send_control(link, &Control::Heartbeat { epoch, confirmation_hash });
+    }
+
+    pub(super) fn heartbeat(&mut self, _now: Now) {
+        let links: Vec<_> = self.peers.connected().map(|(_, l)| l).collect();
+        for link in links {
+            self.send_heartbeat(link);
+        }
+    }
+}
