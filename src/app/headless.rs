@@ -192,8 +192,13 @@ impl Lines {
                 return Some(Receipt::shown(*epoch, *roster));
             }
             Event::Joined { member, by, epoch } => self.joined.push((*member, *by, *epoch)),
-            Event::Words { words, .. } => {
-                for (member, by, epoch) in std::mem::take(&mut self.joined) {
+            Event::Words { words, epoch: of } => {
+                // Words of an earlier epoch may come late: whoever joined since has others.
+                let (now, later) =
+                    std::mem::take(&mut self.joined).into_iter().partition(|j| j.2 <= *of);
+                self.joined = later;
+                let now: Vec<(MemberId, Option<MemberId>, u64)> = now;
+                for (member, by, epoch) in now {
                     self.write(json!({
                         "event": "joined",
                         "member": member.0,
