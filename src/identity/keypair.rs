@@ -43,7 +43,7 @@ impl IdentityKey {
     }
 
     /// Signs `fields` for one `purpose` ("credential", "ack", …). What is signed begins with
-    /// "facetty/1 <purpose>" and a zero byte, then every field behind its length in four bytes, so
+    /// `facetty/1 <purpose>` and a zero byte, then every field behind its length in four bytes, so
     /// no signature can be passed off as one for another purpose or with moved field borders.
     pub fn sign(&self, purpose: &'static str, fields: &[&[u8]]) -> [u8; 64] {
         let key = SigningKey::from_bytes(self.seed.expose());

@@ -9,7 +9,7 @@
 //!                          [video out] [video in] [audio]     media sides
 //! ```
 //!
-//! The three media sides are plain state machines ([`side::Side`]). In the product each runs on a
+//! The three media sides are plain state machines (`side::Side`). In the product each runs on a
 //! thread of its own; in a simulation the loop calls them inline, so that a paused clock rules
 //! them too. Nothing else differs between the two.
 

@@ -1,6 +1,6 @@
 //! Searching a line for what must not be on it.
 //!
-//! One [`Search`] looks through every byte it is given for a set of needles, at every offset. The
+//! One [`Needles`] looks through every byte it is given for a set of needles, at every offset. The
 //! same code is run over the bytes *before* the seal: if it finds nothing there either, the search
 //! is broken and its zero on the line proves nothing. That second count is the control.
 

@@ -1,7 +1,7 @@
 //! The terminal: enter, leave, restore, probe, input, and the one output thread.
 //!
 //! - [`Terminal`] takes the screen and gives it back, whatever happens: quit, panic, signals.
-//! - [`probe`] asks once what the terminal can do, and says why it decided so.
+//! - [`Probe`] asks once what the terminal can do, and says why it decided so.
 //! - [`Events`] delivers keys, pastes, resizes and signals on one bounded channel.
 //! - [`Composer`] makes one write of the chrome that ratatui drew and the video past it.
 //! - [`Output`] writes it, one frame in flight, and measures how fast the terminal eats.

@@ -36,7 +36,8 @@ fn a_state_that_does_not_fit_the_tree_is_refused() {
     }
     let other_sequencer = attempt(|s| s.sequencer = MemberId(1));
     assert!(matches!(other_sequencer, Err(JoinError::State | JoinError::NotFromSequencer)));
-    assert!(matches!(attempt(|s| s.host = [5; 32]), Err(JoinError::NoHost)));
+    // The founder may have left; whose invite it is must be there (see `Expect`).
+    assert!(attempt(|s| s.host = [5; 32]).is_ok());
 }
 
 #[test]
