@@ -126,6 +126,9 @@ impl AudioSide {
         let block = self.engine.playout(now.mono, delay);
         if let Some(witness) = &self.witness {
             witness.played(&block, now);
+            for (member, zero) in self.engine.clocks() {
+                witness.heard(member, zero, now);
+            }
         }
         if let Some(speaker) = &mut self.speaker
             && let Err(lost) = speaker.write(&block, now)

@@ -469,6 +469,9 @@ impl Node {
                 self.video_in.send(VideoInMessage::Own(frame), now);
             }
             VideoEvent::Coded(to, frame) => {
+                if let Some(witness) = &self.config.witness {
+                    witness.coded_for(&to, &frame, now);
+                }
                 let coded = Coded::Video(frame);
                 if let Some(witness) = &self.config.witness {
                     witness.before_seal(&coded, now);

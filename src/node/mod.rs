@@ -138,10 +138,15 @@ pub trait Witness: Send + Sync {
     fn new_keys(&self, _keys: &crate::seal::Surrendered) {}
     /// A coded frame before it is sealed.
     fn before_seal(&self, _coded: &Coded, _now: Now) {}
+    /// A coded picture on its way to these members: what they should get to see.
+    fn coded_for(&self, _to: &[MemberId], _frame: &crate::media::frame::CodedVideo, _now: Now) {}
     /// What QUIC delivered: all that a broken TLS would show.
     fn delivered(&self, _link: LinkId, _from: Option<MemberId>, _event: &LinkEvent, _now: Now) {}
     /// Received audio as played, mixed, with the time of playing.
     fn played(&self, _block: &crate::media::seams::Pcm, _now: Now) {}
+    /// When this member's sound of media time zero is heard, as of the block just played; called
+    /// for every block and every member whose sound is playing.
+    fn heard(&self, _from: MemberId, _zero: Instant, _now: Now) {}
 }
 
 /// Under this number a sink is shown the own picture; no member ever has it.
