@@ -6,6 +6,7 @@ mod figures;
 mod headless;
 pub mod identity;
 pub mod log;
+pub mod loopback;
 mod model;
 pub mod options;
 pub mod out;

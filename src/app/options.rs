@@ -156,8 +156,8 @@ pub struct LoopbackOptions {
     pub base: Base,
     /// What to play.
     pub scenario: Scenario,
-    /// Seed of network and patterns; keys are never seeded.
-    pub seed: u64,
+    /// Seed of network and patterns, if not the scenario's; keys are never seeded.
+    pub seed: Option<u64>,
     /// Real sockets and clock instead of virtual ones.
     pub real_time: bool,
     /// Report as JSON.

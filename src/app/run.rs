@@ -72,6 +72,5 @@ pub fn view(options: &PartyOptions) -> Result<Box<dyn FrameSink>, Failure> {
 
 /// Plays a scenario.
 pub fn loopback(options: crate::app::options::LoopbackOptions) -> Result<Exit, Failure> {
-    let _ = options;
-    Err(Failure::new(Exit::Bug, "loopback is not built yet"))
+    crate::app::loopback::run(options)
 }

@@ -210,9 +210,9 @@ pub(super) struct LoopbackArgs {
     #[arg(value_name = "SCENARIO", default_value = "clean")]
     pub scenario: String,
 
-    /// Seed of network and patterns (keys are never seeded)
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of network and patterns, instead of the scenario's (keys are never seeded)
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 
     /// Real sockets and clock instead of virtual ones
     #[arg(long)]

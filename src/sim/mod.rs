@@ -2,6 +2,8 @@
 
 pub mod eve;
 pub mod line;
+pub mod loopback;
+pub mod measure;
 pub mod model;
 pub mod net;
 pub mod pcapng;

@@ -78,7 +78,8 @@ pub struct ReceivedReport {
     pub video: VideoReport,
     /// Sound.
     pub audio: AudioReport,
-    /// Sound minus picture at the outputs, in ms (positive: sound later); percentiles.
+    /// How far sound and picture of one moment are apart at the outputs, in ms, whichever comes
+    /// first; percentiles over all pictures.
     pub av_skew_ms: Percentiles,
     /// The same for the scenario's windows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -85,8 +85,6 @@ pub struct Participant {
     pub decifps: u16,
     /// When it joins, in seconds; the host is there from the start.
     pub join_at: f64,
-    /// Error of its clock, in parts per million.
-    pub clock_ppm: f64,
 }
 
 /// One direction of a path.
@@ -254,7 +252,6 @@ struct FileParticipant {
     tile: Option<String>,
     fps: Option<f64>,
     join_at: Option<f64>,
-    clock_ppm: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -406,7 +403,6 @@ impl FileParticipant {
             tile: parse_tile(self.tile.as_deref().unwrap_or("160x96")).map_err(|e| bad(&e))?,
             decifps: (fps * 10.0).round() as u16,
             join_at: self.join_at.unwrap_or(0.0),
-            clock_ppm: self.clock_ppm.unwrap_or(0.0),
         })
     }
 }

@@ -1,0 +1,278 @@
+//! Figures of one direction: what one participant received of another.
+
+use super::Sent;
+use crate::media::frame::Size;
+use crate::sim::report::{AudioReport, Percentiles, VideoReport, WindowReport, round};
+use std::collections::BTreeSet;
+
+/// A picture is in time when shown this long after its capture, in µs.
+const IN_TIME: u64 = 400_000;
+/// Frames over which the mean distance is taken (W3C webrtc-stats, freezeCount).
+const MEAN_OF: usize = 30;
+
+/// Everything noted about one direction. Times are µs since the beginning of the call.
+#[derive(Clone, Debug, Default)]
+pub struct Direction {
+    shown: Vec<Shown>,
+    heard: Vec<Latency>,
+    skew: Vec<f64>,
+    likeness: Vec<f64>,
+    repairs: Vec<Repairs>,
+    size: Option<Size>,
+    zero: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    /// Capture.
+    captured: u64,
+    /// At the sink.
+    at: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Latency {
+    at: u64,
+    us: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Repairs {
+    at: u64,
+    concealed_ms: u64,
+    recovered_ms: u64,
+}
+
+/// Freezes of a stream of pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Freezes {
+    /// How many.
+    pub count: u64,
+    /// Longest time between two pictures, in µs.
+    pub longest: u64,
+}
+
+/// Freezes among pictures shown at `times`, watched until `end`: gaps of at least max(3 δ,
+/// δ + 150 ms), δ being the mean of the last 30 gaps (W3C webrtc-stats). The time from the last
+/// picture to the end is a gap too. Gaps that touch a span of `off` – the camera was off – are
+/// nobody's fault.
+pub fn freezes(times: &[u64], end: u64, off: &[(u64, u64)]) -> Freezes {
+    let mut found = Freezes::default();
+    let mut recent: Vec<u64> = Vec::new();
+    for (i, at) in times.iter().enumerate() {
+        let next = times.get(i + 1).copied();
+        let until = next.unwrap_or(end);
+        let gap = until.saturating_sub(*at);
+        if off.iter().any(|(from, to)| *from < until && *to > *at) {
+            recent.clear();
+            continue;
+        }
+        found.longest = found.longest.max(gap);
+        let last = recent.get(recent.len().saturating_sub(MEAN_OF)..).unwrap_or_default();
+        if !last.is_empty() {
+            let mean = last.iter().sum::<u64>() / last.len() as u64;
+            found.count += u64::from(gap >= (3 * mean).max(mean + 150_000));
+        }
+        if next.is_some() {
+            recent.push(gap);
+        }
+    }
+    found
+}
+
+impl Direction {
+    pub(super) fn shown(&mut self, captured: u64, at: u64, size: Size, likeness: Option<f64>) {
+        self.shown.push(Shown { captured, at });
+        self.size = Some(size);
+        self.likeness.extend(likeness);
+        if let Some(zero) = self.zero {
+            self.skew.push(((zero + captured) as f64 - at as f64) / 1000.0);
+        }
+    }
+
+    pub(super) fn heard(&mut self, at: u64, latency: u64) {
+        self.zero = Some(latency);
+        self.heard.push(Latency { at, us: latency });
+    }
+
+    pub(super) fn repaired(&mut self, at: u64, concealed_ms: u64, recovered_ms: u64) {
+        self.repairs.push(Repairs { at, concealed_ms, recovered_ms });
+    }
+
+    /// When the first picture was shown.
+    pub fn first_shown(&self) -> Option<u64> {
+        self.shown.first().map(|s| s.at)
+    }
+
+    /// From capture to ear around `at`, in µs.
+    pub fn latency_at(&self, at: u64) -> Option<u64> {
+        let index = self.heard.partition_point(|l| l.at < at);
+        self.heard.get(index).or(self.heard.last()).map(|l| l.us)
+    }
+
+    /// First and last time at which sound was played.
+    pub fn heard_span(&self) -> Option<(u64, u64)> {
+        Some((self.heard.first()?.at, self.heard.last()?.at))
+    }
+
+    /// Sound minus picture.
+    pub fn skew(&self) -> Percentiles {
+        let magnitudes: Vec<_> = self.skew.iter().map(|s| s.abs()).collect();
+        Percentiles::of(&magnitudes)
+    }
+
+    /// The pictures, of which `sent` were coded for this receiver, watched until `end`.
+    pub fn video(&self, sent: &[Sent], end: u64, off: &[(u64, u64)]) -> VideoReport {
+        // What was captured at the very end had no time to arrive.
+        let due: BTreeSet<u64> =
+            sent.iter().map(|s| s.at).filter(|at| at + IN_TIME <= end).collect();
+        let in_time: BTreeSet<u64> = self
+            .shown
+            .iter()
+            .filter(|s| s.at.saturating_sub(s.captured) <= IN_TIME && due.contains(&s.captured))
+            .map(|s| s.captured)
+            .collect();
+        let times: Vec<_> = self.shown.iter().map(|s| s.at).collect();
+        let first = times.first().copied().unwrap_or(end);
+        let seconds = end.saturating_sub(first) as f64 / 1e6;
+        let off_seconds: f64 = off
+            .iter()
+            .map(|(a, b)| (*b).min(end).saturating_sub((*a).max(first)) as f64 / 1e6)
+            .sum();
+        let watched = (seconds - off_seconds).max(1e-3);
+        let freezes = freezes(&times, end, off);
+        let since = sent.first().map_or(end, |s| s.at);
+        let coded: f64 = sent.iter().map(|s| f64::from(s.bytes)).sum();
+        VideoReport {
+            frames_sent: sent.len() as u64,
+            frames_painted: self.shown.len() as u64,
+            on_time_pct: match due.len() {
+                0 => 0.0,
+                n => round(in_time.len() as f64 * 100.0 / n as f64, 2),
+            },
+            latency_ms: Percentiles::of(&self.latencies(0, u64::MAX)),
+            freezes_per_min: round(freezes.count as f64 * 60.0 / watched, 2),
+            longest_gap_ms: round(freezes.longest as f64 / 1000.0, 1),
+            fps: round(times.len() as f64 / watched, 2),
+            ssim: round(mean(&self.likeness), 4),
+            size: self.size.map_or_else(String::new, |s| s.to_string()),
+            kbps: round(coded * 8.0 / 1000.0 / span_seconds(since, end), 1),
+        }
+    }
+
+    /// The sound, `coded` (time, bytes) by the sender, without its intelligibility.
+    pub fn audio(&self, coded: &[(u64, u32)], end: u64) -> AudioReport {
+        let (from, to) = self.heard_span().unwrap_or((end, end));
+        let inside = coded.iter().filter(|(at, _)| *at >= from && *at <= to);
+        let bytes: f64 = inside.map(|(_, bytes)| f64::from(*bytes)).sum();
+        let last = self.repairs.last();
+        AudioReport {
+            latency_ms: Percentiles::of(&self.sound_latencies(0, u64::MAX)),
+            concealed_pct: self.share(last.map_or(0, |r| r.concealed_ms), self.heard.len()),
+            recovered_pct: self.share(last.map_or(0, |r| r.recovered_ms), self.heard.len()),
+            stoi: None,
+            kbps: round(bytes * 8.0 / 1000.0 / span_seconds(from, to), 1),
+        }
+    }
+
+    /// The same for a span of the call.
+    pub fn window(&self, sent: &[Sent], from: u64, to: u64) -> WindowReport {
+        let seconds = span_seconds(from, to);
+        let shown = self.shown.iter().filter(|s| s.at >= from && s.at < to).count();
+        let coded: f64 =
+            sent.iter().filter(|s| s.at >= from && s.at < to).map(|s| f64::from(s.bytes)).sum();
+        let blocks = self.heard.iter().filter(|l| l.at >= from && l.at < to).count();
+        let concealed = |at: u64| {
+            let index = self.repairs.partition_point(|r| r.at <= at);
+            index.checked_sub(1).and_then(|i| self.repairs.get(i)).map_or(0, |r| r.concealed_ms)
+        };
+        WindowReport {
+            audio_latency_ms: Percentiles::of(&self.sound_latencies(from, to)),
+            video_latency_ms: Percentiles::of(&self.latencies(from, to)),
+            fps: round(shown as f64 / seconds, 2),
+            video_kbps: round(coded * 8.0 / 1000.0 / seconds, 1),
+            concealed_pct: self.share(concealed(to).saturating_sub(concealed(from)), blocks),
+        }
+    }
+
+    fn share(&self, ms: u64, blocks: usize) -> f64 {
+        match blocks {
+            0 => 0.0,
+            blocks => round(ms as f64 * 10.0 / blocks as f64, 2),
+        }
+    }
+
+    fn latencies(&self, from: u64, to: u64) -> Vec<f64> {
+        let inside = self.shown.iter().filter(|s| s.at >= from && s.at < to);
+        inside.map(|s| s.at.saturating_sub(s.captured) as f64 / 1000.0).collect()
+    }
+
+    fn sound_latencies(&self, from: u64, to: u64) -> Vec<f64> {
+        let inside = self.heard.iter().filter(|l| l.at >= from && l.at < to);
+        inside.map(|l| l.us as f64 / 1000.0).collect()
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    match values.len() {
+        0 => 0.0,
+        n => values.iter().sum::<f64>() / n as f64,
+    }
+}
+
+fn span_seconds(from: u64, to: u64) -> f64 {
+    (to.saturating_sub(from) as f64 / 1e6).max(1e-3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: u64 = 66_667;
+
+    fn steady(n: u64) -> Vec<u64> {
+        (0..n).map(|i| i * FRAME).collect()
+    }
+
+    #[test]
+    fn a_steady_stream_never_freezes_and_a_stopped_one_does() {
+        assert_eq!(freezes(&steady(60), 60 * FRAME, &[]).count, 0);
+        let stopped = freezes(&steady(60), 59 * FRAME + 2_000_000, &[]);
+        assert_eq!(stopped, Freezes { count: 1, longest: 2_000_000 });
+    }
+
+    #[test]
+    fn a_gap_counts_from_three_frames_and_150_ms_on() {
+        let mut times = steady(40);
+        let last = times[39];
+        times.push(last + 3 * FRAME);
+        assert_eq!(freezes(&times, last + 4 * FRAME, &[]).count, 0);
+        times.push(last + 3 * FRAME + 260_000);
+        assert_eq!(freezes(&times, last + 3 * FRAME + 300_000, &[]).count, 1);
+    }
+
+    #[test]
+    fn a_camera_switched_off_is_no_freeze() {
+        let mut times = steady(30);
+        times.extend((0..30).map(|i| 10_000_000 + i * FRAME));
+        let off = [(29 * FRAME + 1000, 9_990_000)];
+        assert_eq!(freezes(&times, 12_000_000, &off).count, 0);
+        assert_eq!(freezes(&times, 12_000_000, &[]).count, 1);
+    }
+
+    #[test]
+    fn late_and_missing_pictures_are_not_in_time() {
+        let mut direction = Direction::default();
+        let size = Size::new(160, 96);
+        let sent: Vec<_> = (0..20).map(|i| Sent { at: i * FRAME, bytes: 500 }).collect();
+        for (i, frame) in sent.iter().enumerate().filter(|(i, _)| *i != 3) {
+            let latency = if i == 5 { 450_000 } else { 50_000 };
+            direction.shown(frame.at, frame.at + latency, size, Some(0.9));
+        }
+        let report = direction.video(&sent, 10_000_000, &[]);
+        assert_eq!((report.frames_sent, report.frames_painted), (20, 19));
+        assert_eq!(report.on_time_pct, 90.0);
+        assert_eq!(report.latency_ms.p50, 50.0);
+        assert_eq!(report.latency_ms.max, 450.0);
+    }
+}
