@@ -132,7 +132,8 @@ impl Peers {
             if let Some(t) = peer.next_dial {
                 earlier(t);
             }
-            if let Some(t) = peer.feedback.wake_at() {
+            // Without a link there is nowhere to send a report.
+            if let Some(t) = peer.link.and_then(|_| peer.feedback.wake_at()) {
                 earlier(t);
             }
         }
