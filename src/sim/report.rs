@@ -165,7 +165,7 @@ pub struct TapReport {
     pub control_hits: u64,
     /// Needles found on the line and in what QUIC delivered: must be 0.
     pub plaintext_hits: u64,
-    /// Of the UDP payload; to two places.
+    /// Of the UDP payload; rounded down to one place, so that nothing of the keys shows.
     pub entropy_bits_per_byte: f64,
 }
 

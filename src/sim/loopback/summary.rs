@@ -1,6 +1,6 @@
 //! From figures to the report.
 
-use crate::sim::measure::{Bench, Direction, intelligibility};
+use crate::sim::measure::{Bench, Direction, State, intelligibility};
 use crate::sim::report::{
     ParticipantReport, ReceivedReport, Report, VERSION, round,
 };
@@ -41,18 +41,18 @@ pub(super) fn report(
     for (index, person) in state.people.iter().enumerate() {
         failures.extend(person.ended.iter().map(|why| format!("{}: {why}", person.name)));
         failures.extend(person.troubles.iter().map(|what| format!("{}: {what}", person.name)));
-        let Some((since, until)) = person.in_call else {
+        let Some((since, seen)) = person.in_call else {
             failures.push(format!("{} was in no call with anybody", person.name));
             continue;
         };
+        let until = seen.min(person.left.unwrap_or(end));
         let mut received = Vec::new();
         for (from, sender) in state.people.iter().enumerate().filter(|(from, _)| *from != index) {
-            let Some((sender_since, sender_until)) = sender.in_call else { continue };
+            let Some((_, sender_until)) = sender.in_call else { continue };
             let sent = state.sent(from, index);
             // Both must be there; whoever stays to the end is watched to the end.
-            let until = until.min(sender_until);
+            let until = until.min(sender_until).min(sender.left.unwrap_or(end));
             let until = if until + 500_000 >= end { end } else { until };
-            let _ = (since, sender_since);
             let nothing = Direction::default();
             let direction = state.direction(index, from).unwrap_or(&nothing);
             let mut audio = direction.audio(&sender.audio, until);
@@ -95,7 +95,7 @@ pub(super) fn report(
             suite: SUITE,
             call_words_agree: state.words_agree(index),
             first_picture_ms,
-            wire: state.wire_report(person, since, until),
+            wire: State::wire_report(person, since, until),
             cpu_ms_per_s,
             received,
         });

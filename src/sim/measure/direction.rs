@@ -36,7 +36,7 @@ struct Latency {
     us: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Repairs {
     at: u64,
     concealed_ms: u64,
@@ -115,7 +115,7 @@ impl Direction {
         Some((self.heard.first()?.at, self.heard.last()?.at))
     }
 
-    /// Sound minus picture.
+    /// How far sound and picture are apart.
     pub fn skew(&self) -> Percentiles {
         let magnitudes: Vec<_> = self.skew.iter().map(|s| s.abs()).collect();
         Percentiles::of(&magnitudes)
@@ -126,13 +126,13 @@ impl Direction {
         // What was captured at the very end had no time to arrive.
         let due: BTreeSet<u64> =
             sent.iter().map(|s| s.at).filter(|at| at + IN_TIME <= end).collect();
-        let in_time: BTreeSet<u64> = self
-            .shown
+        let shown: Vec<_> = self.shown.iter().copied().filter(|s| s.at <= end).collect();
+        let in_time: BTreeSet<u64> = shown
             .iter()
             .filter(|s| s.at.saturating_sub(s.captured) <= IN_TIME && due.contains(&s.captured))
             .map(|s| s.captured)
             .collect();
-        let times: Vec<_> = self.shown.iter().map(|s| s.at).collect();
+        let times: Vec<_> = shown.iter().map(|s| s.at).collect();
         let first = times.first().copied().unwrap_or(end);
         let seconds = end.saturating_sub(first) as f64 / 1e6;
         let off_seconds: f64 = off
@@ -145,12 +145,12 @@ impl Direction {
         let coded: f64 = sent.iter().map(|s| f64::from(s.bytes)).sum();
         VideoReport {
             frames_sent: sent.len() as u64,
-            frames_painted: self.shown.len() as u64,
+            frames_painted: shown.len() as u64,
             on_time_pct: match due.len() {
                 0 => 0.0,
                 n => round(in_time.len() as f64 * 100.0 / n as f64, 2),
             },
-            latency_ms: Percentiles::of(&self.latencies(0, u64::MAX)),
+            latency_ms: Percentiles::of(&self.latencies(0, end)),
             freezes_per_min: round(freezes.count as f64 * 60.0 / watched, 2),
             longest_gap_ms: round(freezes.longest as f64 / 1000.0, 1),
             fps: round(times.len() as f64 / watched, 2),
@@ -163,13 +163,15 @@ impl Direction {
     /// The sound, `coded` (time, bytes) by the sender, without its intelligibility.
     pub fn audio(&self, coded: &[(u64, u32)], end: u64) -> AudioReport {
         let (from, to) = self.heard_span().unwrap_or((end, end));
+        let to = to.min(end);
         let inside = coded.iter().filter(|(at, _)| *at >= from && *at <= to);
         let bytes: f64 = inside.map(|(_, bytes)| f64::from(*bytes)).sum();
-        let last = self.repairs.last();
+        let last = self.repairs_at(end);
+        let blocks = self.heard.partition_point(|l| l.at <= end);
         AudioReport {
-            latency_ms: Percentiles::of(&self.sound_latencies(0, u64::MAX)),
-            concealed_pct: self.share(last.map_or(0, |r| r.concealed_ms), self.heard.len()),
-            recovered_pct: self.share(last.map_or(0, |r| r.recovered_ms), self.heard.len()),
+            latency_ms: Percentiles::of(&self.sound_latencies(0, end)),
+            concealed_pct: share(last.concealed_ms, blocks),
+            recovered_pct: share(last.recovered_ms, blocks),
             stoi: None,
             kbps: round(bytes * 8.0 / 1000.0 / span_seconds(from, to), 1),
         }
@@ -182,24 +184,20 @@ impl Direction {
         let coded: f64 =
             sent.iter().filter(|s| s.at >= from && s.at < to).map(|s| f64::from(s.bytes)).sum();
         let blocks = self.heard.iter().filter(|l| l.at >= from && l.at < to).count();
-        let concealed = |at: u64| {
-            let index = self.repairs.partition_point(|r| r.at <= at);
-            index.checked_sub(1).and_then(|i| self.repairs.get(i)).map_or(0, |r| r.concealed_ms)
-        };
+        let before = self.repairs_at(from).concealed_ms;
+        let concealed = self.repairs_at(to).concealed_ms.saturating_sub(before);
         WindowReport {
             audio_latency_ms: Percentiles::of(&self.sound_latencies(from, to)),
             video_latency_ms: Percentiles::of(&self.latencies(from, to)),
             fps: round(shown as f64 / seconds, 2),
             video_kbps: round(coded * 8.0 / 1000.0 / seconds, 1),
-            concealed_pct: self.share(concealed(to).saturating_sub(concealed(from)), blocks),
+            concealed_pct: share(concealed, blocks),
         }
     }
 
-    fn share(&self, ms: u64, blocks: usize) -> f64 {
-        match blocks {
-            0 => 0.0,
-            blocks => round(ms as f64 * 10.0 / blocks as f64, 2),
-        }
+    fn repairs_at(&self, at: u64) -> Repairs {
+        let index = self.repairs.partition_point(|r| r.at <= at);
+        index.checked_sub(1).and_then(|i| self.repairs.get(i)).copied().unwrap_or_default()
     }
 
     fn latencies(&self, from: u64, to: u64) -> Vec<f64> {
@@ -210,6 +208,14 @@ impl Direction {
     fn sound_latencies(&self, from: u64, to: u64) -> Vec<f64> {
         let inside = self.heard.iter().filter(|l| l.at >= from && l.at < to);
         inside.map(|l| l.us as f64 / 1000.0).collect()
+    }
+}
+
+/// So many ms as a share of so many blocks of 10 ms, in percent.
+fn share(ms: u64, blocks: usize) -> f64 {
+    match blocks {
+        0 => 0.0,
+        blocks => round(ms as f64 * 10.0 / blocks as f64, 2),
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Person {
     pub(super) wire: Wire,
     pub(super) me: Option<MemberId>,
     pub(super) in_call: Option<(u64, u64)>,
+    /// When it began to leave.
+    pub(super) left: Option<u64>,
     pub(super) epoch: u64,
     pub(super) words: BTreeMap<u64, CallWords>,
     pub(super) ended: Option<String>,
@@ -134,6 +136,7 @@ impl Bench {
             wire: Wire::default(),
             me: None,
             in_call: None,
+            left: None,
             epoch: 0,
             words: BTreeMap::new(),
             ended: None,
@@ -221,6 +224,15 @@ impl Bench {
         }
     }
 
+    /// A participant leaves now: what comes after is nobody's loss.
+    pub fn leaves(&self, index: usize, now: Instant) {
+        let mut state = self.lock();
+        let at = state.micros(now);
+        if let Some(person) = state.people.get_mut(index) {
+            person.left.get_or_insert(at);
+        }
+    }
+
     /// Something a participant was told that should not happen.
     pub fn trouble(&self, index: usize, what: String) {
         if let Some(person) = self.lock().people.get_mut(index) {
@@ -266,7 +278,7 @@ impl State {
         self.people.get_mut(index).map(|p| &mut p.wire)
     }
 
-    fn captured(&mut self, index: usize, frame: &RawFrame, now: Now) {
+    fn captured(&mut self, index: usize, frame: &RawFrame) {
         let Some(person) = self.people.get_mut(index) else { return };
         let number = marker::read(frame);
         let count = number.unwrap_or_else(|| u32::try_from(frame.at.0 / 33_333).unwrap_or(0));
@@ -274,7 +286,6 @@ impl State {
             (Some(render), Some(number)) => render.clean_frame(frame.size, frame.at, number),
             _ => frame.clone(),
         });
-        let _ = now;
         person.captured.insert(frame.at.0, Captured { number, frame: keep });
         while let Some(first) = person.captured.first_entry()
             && first.key() + REMEMBERED < frame.at.0
@@ -307,7 +318,7 @@ impl State {
     }
 
     /// The wire figures of a participant over the time it was in the call.
-    pub(super) fn wire_report(&self, person: &Person, from: u64, to: u64) -> WireReport {
+    pub(super) fn wire_report(person: &Person, from: u64, to: u64) -> WireReport {
         let millis = (to.saturating_sub(from) as f64 / 1000.0).max(1.0);
         let kbps = |bytes: u64| round(bytes as f64 * 8.0 / millis, 1);
         WireReport {
@@ -358,7 +369,12 @@ impl State {
             bytes: found.line.bytes,
             control_hits: found.control.found(),
             plaintext_hits: found.line.found() + found.quic.found(),
-            entropy_bits_per_byte: found.line.entropy.bits_per_byte().map_or(0.0, |b| round(b, 2)),
+            // Rounded down, and coarsely: ciphertext depends on keys, the report must not.
+            entropy_bits_per_byte: found
+                .line
+                .entropy
+                .bits_per_byte()
+                .map_or(0.0, |b| (b * 10.0).floor() / 10.0),
         }
     }
 }
@@ -394,8 +410,8 @@ impl Probe {
 }
 
 impl Witness for Probe {
-    fn captured(&self, frame: &RawFrame, now: Now) {
-        self.bench.lock().captured(self.index, frame, now);
+    fn captured(&self, frame: &RawFrame, _now: Now) {
+        self.bench.lock().captured(self.index, frame);
     }
 
     fn before_seal(&self, coded: &Coded, now: Now) {

@@ -16,6 +16,8 @@ const MOST: usize = 600 * stoi::RATE as usize;
 /// Length of a compared piece, and of the part of it by which it is aligned.
 const PIECE: usize = 4 * stoi::RATE as usize;
 const ALIGNED_BY: usize = stoi::RATE as usize;
+/// The map of what belongs to what is followed in steps of 200 ms.
+const STEP: usize = stoi::RATE as usize / 5;
 /// Alignment is looked for this far around the expected latency, in samples.
 const AROUND: usize = stoi::RATE as usize / 50;
 /// Pieces compared at most.
@@ -74,16 +76,26 @@ pub fn intelligibility(said: &Track, heard: &Track, direction: &Direction) -> Op
         let start = first + n * PIECE;
         let Some(clean) = said.piece(start, PIECE) else { continue };
         let Some(loud) = loudest(clean) else { continue };
-        let Some(latency) = direction.latency_at(start as u64 * 1_000_000 / rate) else { continue };
-        let expected = start + usize::try_from(latency * rate / 1_000_000).unwrap_or(0);
-        let Some(begin) = expected.checked_sub(AROUND) else { continue };
-        let Some(around) = heard.piece(begin, PIECE + 2 * AROUND) else { continue };
-        let lag = stoi::lag(
-            clean.get(loud..loud + ALIGNED_BY)?,
-            around.get(loud..)?,
-            2 * AROUND,
-        );
-        if let Some(score) = stoi::stoi(clean, around.get(lag..)?) {
+        // The measured latency says what belongs to what, step by step – playing may be faster or
+        // slower for a while – and the likeness of a loud second corrects it for the whole piece.
+        let ear = |at: usize| -> Option<usize> {
+            let latency = direction.latency_at(at as u64 * 1_000_000 / rate)?;
+            Some(at + usize::try_from(latency * rate / 1_000_000).ok()?)
+        };
+        let expected = ear(start + loud)?;
+        let around = expected.checked_sub(AROUND);
+        let around = around.and_then(|from| heard.piece(from, ALIGNED_BY + 2 * AROUND));
+        let Some(around) = around else { continue };
+        let lag = stoi::lag(clean.get(loud..loud + ALIGNED_BY)?, around, 2 * AROUND);
+        let aligned: Option<Vec<f32>> = (start..start + PIECE)
+            .step_by(STEP)
+            .map(|at| heard.piece((ear(at)? + lag).checked_sub(AROUND)?, STEP))
+            .try_fold(Vec::with_capacity(PIECE), |mut all, piece| {
+                all.extend_from_slice(piece?);
+                Some(all)
+            });
+        let Some(aligned) = aligned else { continue };
+        if let Some(score) = stoi::stoi(clean, &aligned) {
             total += score;
             count += 1;
         }
