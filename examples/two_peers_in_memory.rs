@@ -7,7 +7,7 @@ use facetty::config::{PatternKind, VideoSpec};
 use facetty::identity::{DisplayName, IdentityKey};
 use facetty::invite::Invite;
 use facetty::media::frame::{Size, Want};
-use facetty::media::sink::unseen::Unseen;
+use facetty::media::sink::null::Null;
 use facetty::media::source::voice::{Speech, Voice};
 use facetty::media::source::{VideoOptions, open_video};
 use facetty::node::{
@@ -64,7 +64,7 @@ async fn call() -> Result<(), Box<dyn Error>> {
         };
         let ends = MediaEnds {
             video: Some(open_video(&VideoSpec::Pattern(PatternKind::Face), options)?),
-            view: Box::new(Unseen::new(TILE)),
+            view: Box::new(Null::new(TILE)),
             mic: Some(Box::new(Voice::new(speech, start))),
             speaker: None,
             origin: start,
