@@ -28,6 +28,13 @@ const MAX_AHEAD: usize = 128;
 const FRAME_DEADLINE: Duration = Duration::from_millis(400);
 /// A keyframe is worth waiting for.
 const KEYFRAME_DEADLINE: Duration = Duration::from_millis(1500);
+/// The second copy of a picture follows the first after this time: not in the same packet, and in
+/// time for showing it beside its sound.
+const COPY_AFTER: Duration = Duration::from_millis(15);
+/// Pictures larger than this are not sent twice, in bytes: their loss is repaired like any other.
+const COPY_MOST: usize = 4096;
+/// Second copies that may wait at once.
+const MAX_COPIES: usize = 64;
 /// Video plaintexts are rounded up to a multiple of this many bytes (1: not at all).
 const VIDEO_STEP: usize = 1;
 
@@ -46,6 +53,7 @@ pub struct SealedOut {
 pub(super) struct Epochs {
     live: VecDeque<Keys>,
     ahead: VecDeque<Ahead>,
+    copies: VecDeque<(Instant, LinkId, Send)>,
     gate_noted: bool,
 }
 
@@ -174,13 +182,15 @@ impl Epochs {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let ends = self.live.iter().filter_map(|k| k.ends_at);
         let ahead = self.ahead.front().map(|a| a.until);
-        ends.chain(ahead).min()
+        let copy = self.copies.front().map(|(at, _, _)| *at);
+        ends.chain(ahead).chain(copy).min()
     }
 
     /// Wipes all keys.
     pub(super) fn erase(&mut self) {
         self.live.clear();
         self.ahead.clear();
+        self.copies.clear();
     }
 
     /// Is the newest epoch still waiting for its roster to be shown?
@@ -226,6 +236,12 @@ impl Call {
 
     pub(super) fn epochs_tick(&mut self, now: Now) {
         self.epochs.expire(now.mono);
+        while self.epochs.copies.front().is_some_and(|(at, _, _)| *at <= now.mono) {
+            let Some((_, link, send)) = self.epochs.copies.pop_front() else { break };
+            if self.links.contains_key(&link) {
+                self.out.push_back(Output::Send(link, send));
+            }
+        }
         self.flush_member_messages();
     }
 
@@ -270,6 +286,15 @@ impl Call {
                     supersedes: video.keyframe,
                 },
             };
+            let copy = sealed.bytes.len() <= COPY_MOST && self.sends_copies(member, now.mono);
+            if let Send::Frame { bytes, priority, deadline, .. } = &send
+                && copy
+                && self.epochs.copies.len() < MAX_COPIES
+            {
+                let (bytes, priority, deadline) = (bytes.clone(), *priority, *deadline);
+                let copy = Send::Frame { bytes, priority, deadline, supersedes: false };
+                self.epochs.copies.push_back((now.mono + COPY_AFTER, link, copy));
+            }
             self.out.push_back(Output::Send(link, send));
             self.note_sent(member, sealed.kid, sealed.ctr, sealed.bytes.len(), now);
             if matches!(coded, Coded::Audio(_)) {

@@ -15,6 +15,12 @@ use crate::wire::report::{Arrival, Report};
 const BESIDE: Duration = Duration::from_millis(95);
 /// Without audio to go with, a report goes alone after this time.
 const ALONE: Duration = Duration::from_millis(200);
+/// From this loss on, pictures are sent twice …
+const COPIES_FROM: f64 = 0.02;
+/// … until it has been lower for so long …
+const COPIES_FOR: Duration = Duration::from_secs(10);
+/// … unless the path is short of room: then the losses are our own doing.
+const COPIES_QUEUE: Duration = Duration::from_millis(60);
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
 
@@ -40,6 +46,7 @@ pub(super) struct Feedback {
     last_report: Instant,
     origin: Instant,
     told_rate: u64,
+    copies_until: Option<Instant>,
     pub(super) received_bytes: u64,
 }
 
@@ -51,6 +58,7 @@ impl Feedback {
             last_report: now,
             origin: now,
             told_rate: 0,
+            copies_until: None,
             received_bytes: 0,
         }
     }
@@ -67,6 +75,13 @@ impl Feedback {
             freshness: self.estimator.feedback(now),
             queue_delay: self.estimator.queue_delay(),
         }
+    }
+
+    /// Are pictures to be sent twice? A repair takes a round trip and more, and a second one after
+    /// it comes too late to be painted.
+    pub(super) fn copies(&self, now: Instant) -> bool {
+        self.copies_until.is_some_and(|until| until > now)
+            && self.estimator.queue_delay() < COPIES_QUEUE
     }
 
     fn take(&mut self, now: Instant) -> Report {
@@ -142,6 +157,9 @@ impl Call {
         let link = self.peers.link(from);
         let Some(feedback) = self.peers.feedback(from) else { return };
         feedback.estimator.on_report(report, now.mono);
+        if feedback.estimator.loss() >= COPIES_FROM {
+            feedback.copies_until = Some(now.mono + COPIES_FOR);
+        }
         let rate = feedback.estimator.rate_bps(now.mono);
         // A step of an eighth is worth telling the connection and the encoder.
         if rate.abs_diff(feedback.told_rate) * 8 >= feedback.told_rate {
@@ -151,6 +169,11 @@ impl Call {
             }
             self.event(Event::Budgets);
         }
+    }
+
+    /// Does this member get every picture twice, because the path loses packets?
+    pub fn sends_copies(&self, to: MemberId, now: Instant) -> bool {
+        self.peers.feedback_ref(to).is_some_and(|f| f.copies(now))
     }
 
     /// What may be sent to each connected member, and what they want.

@@ -368,7 +368,8 @@ pub struct Counters {
     pub forged: u64,
     /// Failed authentication.
     pub bad_seal: u64,
-    /// Seen before, or older than the replay window.
+    /// Seen before, or older than the replay window; second copies of pictures, which are sent on
+    /// lossy paths, are among them.
     pub replayed: u64,
     /// Handshakes refused.
     pub refused: u64,

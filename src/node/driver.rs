@@ -428,12 +428,14 @@ impl Node {
     /// Members whose connection has room for a further frame.
     fn update_ready(&mut self) {
         let mut ready = BTreeSet::new();
+        let now = self.now().mono;
         for member in self.call.view_links() {
             let (id, link) = member;
             let Some(link) = self.links.get(&link) else { continue };
             let rtt = link.stats().rtt;
             // Unacknowledged frames are normal for a round trip; more means a queue.
-            let normal = 2 + rtt.as_millis() * u128::from(self.decifps) / 10_000;
+            let each = if self.call.sends_copies(id, now) { 2 } else { 1 };
+            let normal = each * (2 + rtt.as_millis() * u128::from(self.decifps) / 10_000);
             if (link.frames_in_flight() as u128) < normal.min(16) {
                 ready.insert(id);
             }
@@ -571,6 +573,7 @@ impl Node {
             let LinkView::Direct(id, _) = member.link else { continue };
             let Some(link) = self.links.get(&id) else { continue };
             let stats = link.stats();
+            self.video_in.send(VideoInMessage::RoundTrip(member.id, stats.rtt), now);
             links.insert(
                 member.id,
                 LinkReport {

@@ -189,6 +189,8 @@ pub(super) enum VideoInMessage {
     Members(Vec<MemberId>),
     /// When this member's sound of a capture time is played: local time = origin + media time + this.
     AudioClock(MemberId, Instant),
+    /// The round trip of this member's connection: how long a repair takes.
+    RoundTrip(MemberId, Duration),
 }
 
 /// Decoder → sink.
@@ -284,6 +286,11 @@ impl Side for VideoIn {
                     self.receivers.entry(id).or_insert_with(|| VideoRecv::new(now.mono));
                 }
                 self.look_at_wants(out);
+            }
+            VideoInMessage::RoundTrip(member, rtt) => {
+                if let Some(receiver) = self.receivers.get_mut(&member) {
+                    receiver.set_round_trip(rtt);
+                }
             }
             VideoInMessage::AudioClock(member, zero) => {
                 self.audio.insert(member, zero);
