@@ -10,11 +10,19 @@ use crate::media::rate::estimator::{Estimator, Feedback as Freshness};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::report::{Arrival, Report};
+use std::collections::BTreeSet;
 
 /// Reports beside audio packets: at most this often.
 const BESIDE: Duration = Duration::from_millis(95);
 /// Without audio to go with, a report goes alone after this time.
 const ALONE: Duration = Duration::from_millis(200);
+/// A frame counts as lost when this many later ones of its key have come: a picture that was lost
+/// in a packet and repaired is here by then.
+const GIVEN_UP: u64 = 5;
+/// Longest gap counted, in frames.
+const GAP: u64 = 64;
+/// Keys watched at once: four streams in a few epochs.
+const MAX_KIDS: usize = 16;
 /// From this loss on, pictures are sent twice …
 const COPIES_FROM: f64 = 0.02;
 /// … until it has been lower for so long …
@@ -39,6 +47,12 @@ pub struct Budget {
     pub queue_delay: Duration,
 }
 
+/// What is missing of the frames under one key.
+struct Gaps {
+    next: u64,
+    missing: BTreeSet<u64>,
+}
+
 /// One member's feedback, both directions.
 pub(super) struct Feedback {
     estimator: Estimator,
@@ -47,6 +61,9 @@ pub(super) struct Feedback {
     origin: Instant,
     told_rate: u64,
     copies_until: Option<Instant>,
+    /// By key: what is missing so far.
+    gaps: BTreeMap<u64, Gaps>,
+    lost: u32,
     pub(super) received_bytes: u64,
 }
 
@@ -59,6 +76,8 @@ impl Feedback {
             origin: now,
             told_rate: 0,
             copies_until: None,
+            gaps: BTreeMap::new(),
+            lost: 0,
             received_bytes: 0,
         }
     }
@@ -77,6 +96,26 @@ impl Feedback {
         }
     }
 
+    /// Notes which frames under `kid` are missing now that `ctr` is here.
+    fn count_lost(&mut self, kid: u64, ctr: u64) {
+        while self.gaps.len() >= MAX_KIDS && !self.gaps.contains_key(&kid) {
+            // Epochs come and go; their keys are never used again.
+            self.gaps.pop_first();
+        }
+        let gaps = self.gaps.entry(kid).or_insert_with(|| Gaps { next: ctr, missing: BTreeSet::new() });
+        if ctr < gaps.next {
+            gaps.missing.remove(&ctr);
+            return;
+        }
+        // A longer gap is an outage; it counts for as much as is looked at.
+        gaps.missing.extend(gaps.next.max(ctr.saturating_sub(GAP))..ctr);
+        gaps.next = ctr.saturating_add(1);
+        while gaps.missing.first().is_some_and(|first| first.saturating_add(GIVEN_UP) <= ctr) {
+            gaps.missing.pop_first();
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
     /// Are pictures to be sent twice? A repair takes a round trip and more, and a second one after
     /// it comes too late to be painted.
     pub(super) fn copies(&self, now: Instant) -> bool {
@@ -86,7 +125,7 @@ impl Feedback {
 
     fn take(&mut self, now: Instant) -> Report {
         self.last_report = now;
-        Report { entries: std::mem::take(&mut self.arrivals), lost: 0, late: 0 }
+        Report { entries: std::mem::take(&mut self.arrivals), lost: self.lost, late: 0 }
     }
 }
 
@@ -108,6 +147,7 @@ impl Call {
     ) {
         let Some(feedback) = self.peers.feedback(from) else { return };
         feedback.received_bytes += size as u64;
+        feedback.count_lost(kid, ctr);
         let since = now.mono.saturating_duration_since(feedback.origin);
         let arrival_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         if feedback.arrivals.len() >= MAX_ARRIVALS {
@@ -179,5 +219,33 @@ impl Call {
     /// What may be sent to each connected member, and what they want.
     pub fn budgets(&self, now: Instant) -> BTreeMap<MemberId, Budget> {
         self.peers.budgets(now)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+
+    fn lost(order: &[u64]) -> u32 {
+        let mut feedback = Feedback::new(Instant::now());
+        for ctr in order {
+            feedback.count_lost(1, *ctr);
+        }
+        feedback.lost
+    }
+
+    #[test]
+    fn what_is_missing_is_lost_and_what_comes_late_is_not() {
+        assert_eq!(lost(&[0, 1, 2, 3, 4, 5, 6, 7, 8]), 0);
+        assert_eq!(lost(&[0, 1, 3, 4, 5, 6]), 0, "it may still come");
+        assert_eq!(lost(&[0, 1, 3, 4, 5, 6, 7]), 1);
+        assert_eq!(lost(&[0, 1, 3, 4, 5, 2, 6, 7, 8]), 0);
+        assert_eq!(lost(&[5, 6, 7, 12, 13, 14, 15, 16, 17]), 4);
+    }
+
+    #[test]
+    fn a_counter_that_leaps_costs_neither_memory_nor_time() {
+        assert!(lost(&[0, u64::MAX - 9, u64::MAX - 8, u64::MAX]) <= 64);
     }
 }
