@@ -48,7 +48,8 @@ async fn call() -> Result<(), Box<dyn Error>> {
     let ada = Call::host(config, identity, vec![ada_at], clock.now(), &mut rng)?;
     let invite = Invite::parse(&ada.view().invites[0].text)?;
     let identity = Arc::new(IdentityKey::generate(&mut rng));
-    let ben = Call::join(self::config("Ben Nevis", ben_at)?, identity, invite, clock.now(), &mut rng)?;
+    let ben =
+        Call::join(self::config("Ben Nevis", ben_at)?, identity, invite, clock.now(), &mut rng)?;
 
     let mut views = Vec::new();
     for (number, (call, at)) in [(ada, ada_at), (ben, ben_at)].into_iter().enumerate() {

@@ -66,7 +66,8 @@ fn a_clean_call_shows_every_picture_in_time_and_conceals_nothing() {
 
 #[test]
 fn equal_seeds_give_equal_reports_and_other_seeds_other_networks() {
-    let text = format!("{TWO}[link]\ndelay_ms = 30\njitter_ms = 4\nloss_pct = 8\nrate_kbps = 800\n");
+    let text =
+        format!("{TWO}[link]\ndelay_ms = 30\njitter_ms = 4\nloss_pct = 8\nrate_kbps = 800\n");
     let with_seed = |seed| {
         let options = Options { seed: Some(seed), ..Options::default() };
         comparable(&play(&scenario(&text), options).expect("played"))
@@ -126,9 +127,8 @@ all = [
 #[test]
 fn a_camera_switched_off_is_no_freeze_and_a_muted_voice_not_unintelligible() {
     let text = TWO.replace("seconds = 4", "seconds = 6");
-    let change = |s: f64, action: &str| {
-        format!("[[at]]\ns = {s}\nwho = \"ben\"\naction = \"{action}\"\n")
-    };
+    let change =
+        |s: f64, action: &str| format!("[[at]]\ns = {s}\nwho = \"ben\"\naction = \"{action}\"\n");
     let report = played(&format!(
         "{text}{}{}{}{}",
         change(2.0, "camera-off"),

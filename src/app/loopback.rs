@@ -32,12 +32,8 @@ pub fn run(options: LoopbackOptions) -> Result<Exit, Failure> {
             Some(Box::new(BufWriter::new(file)) as _)
         }
     };
-    let play = Options {
-        seed: options.seed,
-        real_time: options.real_time,
-        tap,
-        copying_sealer: false,
-    };
+    let play =
+        Options { seed: options.seed, real_time: options.real_time, tap, copying_sealer: false };
     let report = loopback::play(&scenario, play).map_err(|e| failed(&name, e))?;
     let exit = if report.ok { Exit::Ended } else { Exit::Failed };
     let mut out = Out::default();
@@ -55,8 +51,11 @@ fn load(which: &Which) -> Result<(String, Scenario), Failure> {
             let found = BUILT_IN.iter().find(|(known, _)| known == name);
             let Some((_, text)) = found else {
                 let known = BUILT_IN.map(|(name, _)| name).join(", ");
-                return Err(Failure::new(Exit::Usage, format_args!("no scenario is called {name:?}"))
-                    .next(format_args!("use one of {known}, or a file: facetty loopback ./my.toml")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format_args!("no scenario is called {name:?}"),
+                )
+                .next(format_args!("use one of {known}, or a file: facetty loopback ./my.toml")));
             };
             (name.clone(), (*text).to_owned())
         }
@@ -115,10 +114,7 @@ fn print(out: &mut Out, report: &Report, scenario: &Scenario) {
         "on the line: {} datagrams, {} bytes, {:.2} bits of entropy per byte (no proof of anything)",
         tap.packets, tap.bytes, tap.entropy_bits_per_byte
     ));
-    out.line(format_args!(
-        "plaintext_hits {} (control {})",
-        tap.plaintext_hits, tap.control_hits
-    ));
+    out.line(format_args!("plaintext_hits {} (control {})", tap.plaintext_hits, tap.control_hits));
     for line in &report.failures {
         out.line(format_args!("FAILED  {line}"));
     }

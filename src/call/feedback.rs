@@ -102,7 +102,8 @@ impl Feedback {
             // Epochs come and go; their keys are never used again.
             self.gaps.pop_first();
         }
-        let gaps = self.gaps.entry(kid).or_insert_with(|| Gaps { next: ctr, missing: BTreeSet::new() });
+        let gaps =
+            self.gaps.entry(kid).or_insert_with(|| Gaps { next: ctr, missing: BTreeSet::new() });
         if ctr < gaps.next {
             gaps.missing.remove(&ctr);
             return;

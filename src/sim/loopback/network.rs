@@ -35,7 +35,12 @@ pub(super) struct Net {
 enum Kind {
     Virtual(Network),
     /// One line before each participant, opened when it joins.
-    Real { lines: Vec<Option<Line>>, seed: u64, bench: Option<Bench>, capture: Option<Capture> },
+    Real {
+        lines: Vec<Option<Line>>,
+        seed: u64,
+        bench: Option<Bench>,
+        capture: Option<Capture>,
+    },
 }
 
 /// A participant's place in the network.
@@ -178,10 +183,7 @@ fn check_lines(scenario: &Scenario) -> Result<(), LoopbackError> {
 }
 
 /// Models of a participant's line: from those who call it, and back to them.
-fn both_ways(
-    links: &BTreeMap<(usize, usize), LinkSpec>,
-    index: usize,
-) -> (LinkModel, LinkModel) {
+fn both_ways(links: &BTreeMap<(usize, usize), LinkSpec>, index: usize) -> (LinkModel, LinkModel) {
     let of = |pair| links.get(&pair).map_or_else(LinkModel::default, model);
     (of((index + 1, index)), of((index, index + 1)))
 }

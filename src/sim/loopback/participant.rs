@@ -60,13 +60,7 @@ fn entropy() -> Box<dyn CryptoRng + Send> {
 }
 
 impl Cast {
-    pub(super) fn new(
-        bench: Bench,
-        clock: Clock,
-        seed: u64,
-        real: bool,
-        leak: MaybeLeak,
-    ) -> Self {
+    pub(super) fn new(bench: Bench, clock: Clock, seed: u64, real: bool, leak: MaybeLeak) -> Self {
         Self { bench, clock, seed, real, leak, invite: None, present: BTreeMap::new() }
     }
 
@@ -94,10 +88,8 @@ impl Cast {
         let identity = IdentityKey::generate(&mut *entropy());
         bench.look_for(Kind::Name, display_name(&part.name).as_bytes());
         bench.look_for(Kind::PrivateKey, identity.seed_for_storage().expose());
-        let tracks = Tracks {
-            mic: part.audio != AudioSpec::None,
-            camera: part.video != VideoSpec::None,
-        };
+        let tracks =
+            Tracks { mic: part.audio != AudioSpec::None, camera: part.video != VideoSpec::None };
         let config = CallConfig {
             name: DisplayName::sanitise(&display_name(&part.name)),
             admit: Admit::Any,

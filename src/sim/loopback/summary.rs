@@ -1,9 +1,7 @@
 //! From figures to the report.
 
 use crate::sim::measure::{Bench, Direction, State, intelligibility};
-use crate::sim::report::{
-    ParticipantReport, ReceivedReport, Report, VERSION, round,
-};
+use crate::sim::report::{ParticipantReport, ReceivedReport, Report, VERSION, round};
 use crate::sim::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,7 +80,9 @@ pub(super) fn report(
             .min();
         let admitted = match index {
             // The founder meets the first who comes.
-            0 => state.joined.iter().filter(|(m, _)| Some(**m) != person.me).map(|(_, at)| *at).min(),
+            0 => {
+                state.joined.iter().filter(|(m, _)| Some(**m) != person.me).map(|(_, at)| *at).min()
+            }
             _ => person.me.and_then(|me| state.joined.get(&me).copied()),
         };
         let first_picture_ms = first_picture
