@@ -47,7 +47,7 @@ const DECIFPS: u16 = 250;
 /// Tile of a demonstration without a screen.
 const TILE: Size = Size::new(240, 144);
 /// Columns and rows of the picture of the screen.
-const SHOT: (u16, u16) = (120, 36);
+const SHOT: (u16, u16) = (120, 30);
 /// How long the picture of the screen waits for the call to be in full swing.
 const SHOT_AFTER: Duration = Duration::from_secs(4);
 /// Leaving in order may take this long.
