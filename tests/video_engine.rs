@@ -123,7 +123,7 @@ impl Link {
         self.sent += 1;
         let time = frame.bytes.len() as f64 * 8.0 / self.bits_per_second;
         self.free = self.free.max(now) + Duration::from_secs_f64(time);
-        if self.lose_every == 0 || self.sent % self.lose_every != 0 {
+        if self.lose_every == 0 || !self.sent.is_multiple_of(self.lose_every) {
             self.under_way.push((self.free + self.delay, frame));
         }
     }

@@ -18,7 +18,6 @@ pub struct H264Encoder {
     size: Size,
     quantiser: Quantiser,
     last: Option<MediaTime>,
-    fixed: Option<u8>,
 }
 
 impl H264Encoder {
@@ -34,18 +33,12 @@ impl H264Encoder {
         }
         let quantiser = Quantiser::new(size, bits_per_second, decifps);
         let raw = RawEncoder::new(size, f32::from(decifps) / 10.0, 30).map_err(library)?;
-        Ok(Self { raw, size, quantiser, last: None, fixed: None })
+        Ok(Self { raw, size, quantiser, last: None })
     }
 
     /// The picture size this encoder was made for.
     pub fn size(&self) -> Size {
         self.size
-    }
-
-    /// Codes every picture with this quantiser whatever the rate; for measuring. `None` returns to
-    /// rate control.
-    pub fn fix_quantiser(&mut self, qp: Option<u8>) {
-        self.fixed = qp;
     }
 }
 
@@ -63,7 +56,7 @@ impl VideoEncoder for H264Encoder {
         if !room && !key {
             return Ok(None);
         }
-        let qp = self.fixed.unwrap_or_else(|| self.quantiser.choose(key));
+        let qp = self.quantiser.choose(key);
         self.raw.set_qp(qp).map_err(library)?;
         if key {
             self.raw.force_keyframe().map_err(library)?;

@@ -206,21 +206,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_parameter_set_for_a_giant_picture_is_refused() {
-        // Baseline, level 3, ids and counters 0, 1 reference, then 513 columns.
-        let mut bits = String::from("010000100000000000011110"); // profile 66, flags, level
-        bits += "1"; // id 0
-        bits += "1"; // frame num bits
-        bits += "011"; // order count type 2? value 1 -> refused as format
-        let bytes: Vec<u8> = bits
-            .as_bytes()
+    /// A baseline parameter set for so many blocks across and down.
+    fn parameter_set(columns: u32, rows: u32) -> Vec<u8> {
+        let ue = |value: u32| {
+            let bits = format!("{:b}", value + 1);
+            "0".repeat(bits.len() - 1) + &bits
+        };
+        // Profile 66, level 3; id 0, frame number bits, order count type 2, 1 reference, no gaps.
+        let mut bits = String::from("010000100000000000011110") + "1" + "1" + "011" + "010" + "0";
+        bits += &(ue(columns - 1) + &ue(rows - 1));
+        bits += "1101"; // progressive, direct inference, no cropping, stop bit
+        bits.as_bytes()
             .chunks(8)
             .map(|c| c.iter().fold(0, |v, &b| v << 1 | (b - b'0')) << (8 - c.len()))
-            .collect();
-        let mut unit = vec![0, 0, 1, 0x67];
-        unit.extend(bytes);
-        assert!(matches!(inspect(&unit), Err(CodecError::Garbage(_))));
+            .collect()
+    }
+
+    #[test]
+    fn a_parameter_set_for_a_giant_picture_is_refused() {
+        assert_eq!(size_of(&parameter_set(15, 9)), Ok(Size::new(240, 144)));
+        assert_eq!(size_of(&parameter_set(120, 68)), Ok(MAX_SIZE));
+        for (columns, rows) in [(121, 68), (120, 69), (4096, 9), (15, 65_000)] {
+            assert!(size_of(&parameter_set(columns, rows)).is_err(), "{columns}x{rows}");
+        }
     }
 
     #[test]
