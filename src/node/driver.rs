@@ -344,6 +344,9 @@ impl Node {
                 self.follow_members(now);
                 self.tell_witness_of_keys();
             }
+            Event::Tracks(member, tracks) if !tracks.camera => {
+                self.video_in.send(VideoInMessage::Paused(*member), now);
+            }
             Event::Left { member, .. } => self.audio.send(AudioMessage::Gone(*member), now),
             Event::WordsNeeded { epoch, input } => self.compute_words(*epoch, input.clone()),
             Event::Ended(reason) => self.ended = Some(reason.clone()),

@@ -134,6 +134,9 @@ impl Side for VideoOut {
             VideoOutMessage::Keyframe(member) => self.send.keyframe(member, now.mono),
             VideoOutMessage::Enable(on) => {
                 self.enabled = on;
+                if !on {
+                    self.send.stop();
+                }
                 if let Some(source) = &mut self.source {
                     source.enable(on, now);
                 }
@@ -187,6 +190,8 @@ pub(super) enum VideoInMessage {
     Own(Arc<RawFrame>),
     /// Who is here.
     Members(Vec<MemberId>),
+    /// A member switched the camera off: what follows is no freeze.
+    Paused(MemberId),
     /// When this member's sound of a capture time is played: local time = origin + media time + this.
     AudioClock(MemberId, Instant),
     /// The round trip of this member's connection: how long a repair takes.
@@ -290,6 +295,11 @@ impl Side for VideoIn {
             VideoInMessage::RoundTrip(member, rtt) => {
                 if let Some(receiver) = self.receivers.get_mut(&member) {
                     receiver.set_round_trip(rtt);
+                }
+            }
+            VideoInMessage::Paused(member) => {
+                if let Some(receiver) = self.receivers.get_mut(&member) {
+                    receiver.pause();
                 }
             }
             VideoInMessage::AudioClock(member, zero) => {
