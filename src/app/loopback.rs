@@ -202,18 +202,18 @@ mod tests {
     fn an_unusable_scenario_is_a_usage_error_that_names_the_line() {
         let text = "name='x'\nseconds=5\n[[participant]]\nname='ada'\n[[participant]]\nname='ben'\n\
                     [expect]\nall=['a < 3']\n";
-        let error = Scenario::parse(text).err().expect("unusable");
+        let error = Scenario::parse(text).expect_err("unusable");
         let failure = unusable("x.toml", text, &error);
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.what.starts_with("x.toml:8: "), "{}", failure.what);
         let broken = "name='x'\nseconds=\n";
-        let error = Scenario::parse(broken).err().expect("unusable");
+        let error = Scenario::parse(broken).expect_err("unusable");
         assert!(unusable("x.toml", broken, &error).what.contains("line 2"));
     }
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let failure = load(&Which::Named("cleen".into())).err().expect("unknown");
+        let failure = load(&Which::Named("cleen".into())).expect_err("unknown");
         assert!(failure.next.is_some_and(|n| n.contains("thin-100k")));
     }
 }
