@@ -140,28 +140,36 @@ as_root() {
 
 may_be_root() { [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }; }
 
+# Package managers talk a lot: their words go to a file, of which only a failure shows the end.
+quietly() {
+    log=$(mktemp) || { "$@" </dev/null >&2; return; }
+    if "$@" </dev/null >"$log" 2>&1; then r=0; else r=$?; tail -n 15 "$log" >&2; fi
+    rm -f "$log"
+    return $r
+}
+
 install() {
     p=$1; shift
-    # No package manager may read this script's input as an answer.
     case $p in
     apt-get)
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" ;;
-    dnf) as_root dnf -q install -y "$@" ;;
-    pacman) as_root pacman -S --needed --noconfirm "$@" ;;
-    zypper) as_root zypper --quiet --non-interactive install "$@" ;;
-    brew) HOMEBREW_NO_ASK=1 brew install "$@" ;;
+        quietly as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get -qq install -y --no-install-recommends "$@" ;;
+    dnf) quietly as_root dnf -q install -y "$@" ;;
+    pacman) quietly as_root pacman -S --needed --noconfirm "$@" ;;
+    zypper) quietly as_root zypper --quiet --non-interactive install "$@" ;;
+    brew) quietly env HOMEBREW_NO_ASK=1 brew install "$@" ;;
     *) return 1 ;;
-    esac </dev/null >&2
+    esac
 }
 
 refresh() {
     case $1 in
-    apt-get) as_root apt-get -qq update ;;
-    dnf) as_root dnf -q makecache ;;
-    pacman) as_root pacman -Sy --noconfirm ;;
-    zypper) as_root zypper --quiet --non-interactive refresh ;;
+    apt-get) quietly as_root apt-get -qq update ;;
+    dnf) quietly as_root dnf -q makecache ;;
+    pacman) quietly as_root pacman -Sy --noconfirm ;;
+    zypper) quietly as_root zypper --quiet --non-interactive refresh ;;
     *) ;;
-    esac </dev/null >&2
+    esac
 }
 
 prepare_packages() {
@@ -250,7 +258,7 @@ demo)
     exec "${CARGO_TARGET_DIR:-target}/demo/facetty" demo "$@"
     ;;
 test)
-    announce debug 7
+    announce debug 12
     if "$CARGO" nextest --version >/dev/null 2>&1; then
         # shellcheck disable=SC2086
         exec "$CARGO" nextest run --locked $FEATURES "$@"

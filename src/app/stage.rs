@@ -386,10 +386,25 @@ impl Stage {
     }
 }
 
+/// One tile's painter and what it knows of its pictures.
+struct Slot {
+    painter: Painter,
+    /// Serial of the picture that is in it.
+    painted: Option<u64>,
+    /// Finds the frame-number strip of test pictures, which is not for people.
+    strip: marker::Watch,
+}
+
+impl Slot {
+    fn new(mode: Mode, depth: Depth) -> Self {
+        Self { painter: Painter::new(mode, depth), painted: None, strip: marker::Watch::default() }
+    }
+}
+
 /// What is drawn, whether a terminal shows it or not: chrome and pictures on one grid of cells.
 pub struct Board {
     composer: Composer,
-    painters: BTreeMap<TileRole, (Painter, u64)>,
+    slots: BTreeMap<TileRole, Slot>,
     mode: Mode,
     depth: Depth,
     cell_px: (u16, u16),
@@ -408,16 +423,16 @@ impl Board {
     ) -> Self {
         let mut composer = Composer::new(cols, rows, depth, false);
         composer.keep_screens();
-        let painters = BTreeMap::new();
-        Self { composer, painters, mode, depth, cell_px: (1, 2), pictures, decifps }
+        let slots = BTreeMap::new();
+        Self { composer, slots, mode, depth, cell_px: (1, 2), pictures, decifps }
     }
 
     fn invalidate(&mut self) {
         self.composer.invalidate();
-        for (painter, serial) in self.painters.values_mut() {
-            painter.set_mode(self.mode, self.depth);
-            painter.invalidate();
-            *serial = u64::MAX;
+        for slot in self.slots.values_mut() {
+            slot.painter.set_mode(self.mode, self.depth);
+            slot.painter.invalidate();
+            slot.painted = None;
         }
     }
 
@@ -430,7 +445,7 @@ impl Board {
         drain: Option<f64>,
     ) -> (Vec<u8>, Option<u64>) {
         let (mode, depth, cell_px) = (self.mode, self.depth, self.cell_px);
-        let (painters, pictures) = (&mut self.painters, &self.pictures);
+        let (slots, pictures) = (&mut self.slots, &self.pictures);
         // `chrome` runs before `video`; the cell lets the second see what the first drew.
         let drawn = std::cell::RefCell::new(view::Drawn::default());
         let bytes = self.composer.compose(
@@ -443,23 +458,24 @@ impl Board {
             |_, out| {
                 let drawn = drawn.borrow();
                 for (role, rect) in &drawn.tiles {
-                    let (painter, painted) = painters
-                        .entry(*role)
-                        .or_insert_with(|| (Painter::new(mode, depth), u64::MAX));
+                    let slot = slots.entry(*role).or_insert_with(|| Slot::new(mode, depth));
+                    let Slot { painter, painted, strip } = slot;
                     let place = (*rect).into();
                     if painter.rect() != place {
                         painter.place(place, cell_px);
-                        *painted = u64::MAX;
+                        *painted = None;
                     }
                     let Some(picture) = pictures.get(*role) else { continue };
-                    if *painted == picture.serial {
+                    if *painted == Some(picture.serial) {
                         painter.repaint(out);
                         continue;
                     }
-                    *painted = picture.serial;
+                    *painted = Some(picture.serial);
                     painter.framing(Framing::Fill);
                     painter.mirror(*role == TileRole::Own);
-                    painter.crop_bottom(strip(&picture.frame));
+                    let height = f32::from(picture.frame.size.height.max(1));
+                    let cut = strip.step(&picture.frame).map_or(0.0, f32::from);
+                    painter.crop_bottom(cut / height);
                     let stats = painter.paint(&picture.frame, out);
                     if let Some(drain) = drain {
                         let share = Quality::budget(drain, FRAME) / drawn.tiles.len().max(1);
@@ -469,10 +485,10 @@ impl Board {
             },
         );
         let drawn = drawn.into_inner();
-        self.painters.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
+        self.slots.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
         let decifps = self.decifps;
-        let wants = self.painters.iter().map(|(role, (painter, _))| {
-            let size = covering(painter.wanted_pixels());
+        let wants = self.slots.iter().map(|(role, slot)| {
+            let size = covering(slot.painter.wanted_pixels());
             (*role, Want { size, decifps, max_kbps: 0, paused: false, focus: false })
         });
         self.pictures.set_wants(wants.collect());
@@ -481,23 +497,19 @@ impl Board {
 
     /// The board as last composed, as an SVG picture.
     pub fn svg(&self, title: &str) -> String {
-        let screen = self.composer.screen(self.painters.values().map(|(p, _)| p));
+        let screen = self.composer.screen(self.slots.values().map(|slot| &slot.painter));
         screen.map(|s| s.to_svg(title)).unwrap_or_default()
     }
 }
 
+/// Below this a picture costs hardly fewer bits, and a test picture's strip can't be read any more.
+const LEAST: Size = Size { width: 80, height: 48 };
+
 /// The smallest picture of the usual shape (5:3) that covers a tile of this size.
 fn covering(tile: Size) -> Size {
     let width = tile.width.max((u32::from(tile.height) * 5 / 3).min(u32::from(u16::MAX)) as u16);
+    let width = width.max(LEAST.width);
     Size::new(width, (u32::from(width) * 3 / 5) as u16)
-}
-
-/// The share of a picture's height that the frame-number strip takes, if there is one.
-fn strip(frame: &RawFrame) -> f32 {
-    if marker::read(frame).is_none() {
-        return 0.0;
-    }
-    f32::from(marker::strip_height(frame.size)) / f32::from(frame.size.height.max(1))
 }
 
 /// Now, as the runtime's clock has it.
