@@ -4,6 +4,7 @@ pub mod eve;
 pub mod line;
 pub mod loopback;
 pub mod measure;
+pub mod mesh;
 pub mod model;
 pub mod net;
 pub mod pcapng;
