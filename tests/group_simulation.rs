@@ -50,6 +50,12 @@ mod seeds {
         holds(38..51, |s| s);
     }
 
+    /// The removed one's closing of its connections removed everybody else.
+    #[test]
+    fn a_removal_is_not_contagious_25() {
+        holds([25], |s| s);
+    }
+
     #[test]
     fn sixteen_people_hold() {
         holds([1000], |s| Setup { members: Some(16), ..s });

@@ -344,7 +344,8 @@ impl Call {
                     return self.remove_lost(member, now);
                 }
             }
-            LinkDown::ClosedByPeer(close::REMOVED) => {
+            // Only whoever makes the commits can say so; from others it is a lost connection.
+            LinkDown::ClosedByPeer(close::REMOVED) if self.leads(member) => {
                 let by = self.peers.members.get(&member).map(|p| p.credential.name.to_string());
                 self.finish(EndReason::Removed { by: by.unwrap_or_default() });
                 return Ok(());
@@ -360,6 +361,11 @@ impl Call {
             self.event(Event::Lost(member, true));
         }
         Ok(())
+    }
+
+    /// This member makes the commits.
+    fn leads(&self, member: MemberId) -> bool {
+        self.group.as_ref().is_some_and(|g| g.roster().sequencer == member)
     }
 
     /// Lost members: shown, redialled, in the end removed.

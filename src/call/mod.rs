@@ -308,12 +308,9 @@ impl Call {
         if self.ended {
             return;
         }
-        let code = match reason {
-            EndReason::Removed { .. } => close::REMOVED,
-            _ => close::LEFT,
-        };
+        // Whatever the reason: this participant goes. `REMOVED` would tell the others that they do.
         for id in std::mem::take(&mut self.links).into_keys() {
-            self.out.push_back(Output::Close(id, code));
+            self.out.push_back(Output::Close(id, close::LEFT));
         }
         self.epochs.erase();
         self.group = None;
