@@ -36,7 +36,7 @@ fn bare_facetty_shows_the_three_commands_to_start_with() {
 #[test]
 fn help_has_examples_and_exit_codes() {
     let home = home();
-    for sub in ["call", "join", "demo", "loopback", "completions"] {
+    for sub in ["call", "join", "demo", "loopback", "contacts", "completions"] {
         let out = facetty(home.path(), &[sub, "--help"]);
         assert_eq!(out.status.code(), Some(0), "{sub}");
         assert!(text(&out.stdout).contains("Examples:"), "{sub}");
@@ -145,6 +145,96 @@ fn a_damaged_identity_ends_with_code_3_and_is_left_alone() {
     let out = facetty(home.path(), &["id"]);
     assert_eq!(out.status.code(), Some(3));
     assert!(text(&out.stderr).contains("chmod 600"));
+}
+
+/// A home with two contacts, as two calls leave it.
+fn home_with_contacts() -> tempfile::TempDir {
+    let home = home();
+    let contact = |key: &str, fingerprint: &str, name: &str| {
+        format!(
+            "[contact.{key}]\nfingerprint = \"{fingerprint}\"\nnames = [\"{name}\"]\n\
+             met = \"2026-08-29\"\n\n"
+        )
+    };
+    let text = format!(
+        "version = 2\n\n{}{}[end]\ncontacts = 2\n",
+        contact(&"01".repeat(32), "rr4c-syvb-ibyr-qd7r", "Ben"),
+        contact(&"02".repeat(32), SECOND, "Cleo"),
+    );
+    std::fs::write(home.path().join("contacts.toml"), text).expect("writes");
+    home
+}
+
+/// Fingerprint of the key 02 02 …
+const SECOND: &str = "gxq4-jcd7-lwuj-qouo";
+
+#[test]
+fn contacts_are_listed_named_and_forgotten() {
+    let home = home_with_contacts();
+    let run = |args: &[&str]| {
+        let out = facetty(home.path(), args);
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let (code, listed, _) = run(&["contacts"]);
+    assert_eq!(code, Some(0));
+    assert!(listed.contains("rr4c-syvb-ibyr-qd7r  Ben"), "{listed}");
+    assert!(listed.contains("met 2026-08-29, not verified"), "{listed}");
+    let (code, shown, _) = run(&["contacts", "name", "ben", "Brother"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("you call     Brother"), "{shown}");
+    let (_, shown, _) = run(&["contacts", "show", "Brother", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!((&value["name"], &value["claimed"][0]), (&"Brother".into(), &"Ben".into()));
+    let (code, _, message) = run(&["contacts", "name", "Cleo", "Brother"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("another contact"), "{message}");
+    let (code, _, message) = run(&["contacts", "name", "Cleo", "a\u{1b}[2J"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert_eq!(run(&["contacts", "forget", "rr4c-syvb-ibyr-qd7r"]).0, Some(0));
+    let (code, _, message) = run(&["contacts", "show", "Brother"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("facetty contacts lists"), "{message}");
+    assert!(run(&["contacts"]).1.contains("Cleo"));
+}
+
+#[test]
+fn safety_words_verify_only_when_they_match() {
+    let home = home_with_contacts();
+    let words = text(&facetty(home.path(), &["contacts", "words", "Ben"]).stdout);
+    assert_eq!(words.split_whitespace().count(), 12, "{words}");
+    let wrong = words.replacen(words.split_whitespace().next().expect("a word"), "zebra", 1);
+    let out = facetty(home.path(), &["contacts", "verify", "Ben", "--words", &wrong]);
+    assert_eq!(out.status.code(), Some(6), "{}", text(&out.stderr));
+    let out = facetty(home.path(), &["contacts", "verify", "Ben", "--words", "zebra"]);
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+    assert!(text(&facetty(home.path(), &["contacts"]).stdout).matches("not verified").count() == 2);
+    let read = words.to_uppercase().replace(' ', " · ");
+    let out = facetty(home.path(), &["contacts", "verify", "Ben", "--words", &read]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let listed = text(&facetty(home.path(), &["contacts"]).stdout);
+    assert!(listed.contains("safety words"), "{listed}");
+}
+
+#[test]
+fn damaged_contacts_end_with_code_3_and_are_left_alone() {
+    let home = home_with_contacts();
+    let path = home.path().join("contacts.toml");
+    let good = std::fs::read_to_string(&path).expect("reads");
+    let flipped = good.replacen("0101", "0102", 1);
+    for damaged in [flipped.as_str(), &good[..good.len() / 2], ""] {
+        std::fs::write(&path, damaged).expect("writes");
+        for args in [
+            &["contacts"][..],
+            &["contacts", "name", "Ben", "Brother"],
+            &["call", "--json", "--video", "none", "--audio", "none"],
+        ] {
+            let out = facetty(home.path(), args);
+            let message = text(&out.stderr);
+            assert_eq!(out.status.code(), Some(3), "{args:?} {message}");
+            assert!(message.contains("line ") && message.contains("nothing was overwritten"));
+            assert_eq!(std::fs::read_to_string(&path).expect("reads"), damaged);
+        }
+    }
 }
 
 #[test]

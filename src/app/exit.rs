@@ -148,6 +148,7 @@ impl From<crate::store::identity::IdentityFileError> for Failure {
                     path.display()
                 ))
             }
+            E::Exchanged { .. } => failure.next("look at both files before you go on"),
             E::Newer { .. } => failure.next("use the newer facetty"),
             E::Exposed { path, .. } => failure
                 .cause("the file was copied without its permissions, or shared on purpose")

@@ -1,14 +1,17 @@
 //! A call without a screen: one line per event, as JSON or as words. A flushed roster line counts
 //! as shown (`node` seals nothing for a roster that nobody could see).
 
+use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::Front;
 use crate::app::out::Out;
 use crate::app::party::Party;
 use crate::app::shutdown::Shutdown;
 use crate::call::{Command, DialFailure, EndReason, Event, KnockEnd, LeftHow, Refusal, RefusedWhy};
+use crate::identity::Fingerprint;
 use crate::node::{NodeCommand, NodeEvent, NodeHandle, NodeView};
 use crate::seal::Receipt;
+use crate::store::contacts::ContactsError;
 use crate::transport::only_private;
 use crate::wire::link::MemberId;
 use serde_json::{Value, json};
@@ -24,6 +27,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Runs a call and writes its events until it ends, `seconds` are over or somebody stops it.
 pub async fn run(
     party: Party,
+    mut book: Book,
     front: Front,
     seconds: Option<Duration>,
     mut shutdown: Shutdown,
@@ -56,6 +60,10 @@ pub async fn run(
                 return lines.end(&reason, stopped);
             }
             Some(event) = handle.events.recv() => {
+                if matches!(event, NodeEvent::Call(Event::Joined { .. } | Event::Words { .. })) {
+                    let view = handle.view.borrow().clone();
+                    lines.note(book.follow(&view));
+                }
                 if let Some(receipt) = lines.event(&handle, &event) {
                     tell(&handle, NodeCommand::RosterShown(receipt));
                 }
@@ -70,6 +78,7 @@ pub async fn run(
             }
             _ = tick.tick() => {
                 let view = handle.view.borrow().clone();
+                lines.note(book.follow(&view));
                 lines.stats(&view);
                 if lines.out.is_closed() && stopped.is_none() {
                     stopped = Some(Exit::Ended);
@@ -127,6 +136,14 @@ impl Lines {
         }
     }
 
+    /// Says that the contacts could not be written.
+    fn note(&mut self, result: Result<(), ContactsError>) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "contacts");
+            self.write(json!({"event": "trouble", "what": format!("contacts: {error}")}));
+        }
+    }
+
     /// Writes an event; for a roster that is on the output now, its receipt.
     fn event(&mut self, handle: &NodeHandle, event: &NodeEvent) -> Option<Receipt> {
         let view = handle.view.borrow().clone();
@@ -155,12 +172,27 @@ impl Lines {
                     "only_private": only_private(&addresses),
                 }));
             }
-            Event::Knock { fingerprint, name, .. } => self.write(
-                json!({"event": "knock", "fingerprint": fingerprint.to_string(), "name": name}),
-            ),
+            Event::Knock { id, fingerprint, name } => {
+                // A declined knock is not in the view any more.
+                let like = view.call.knocks.iter().find(|k| k.id == *id);
+                let like = like.and_then(|k| k.looks_like.as_ref());
+                self.write(json!({
+                    "event": "knock",
+                    "fingerprint": fingerprint.to_string(),
+                    "name": name,
+                    "looks_like": like.map(|l| l.fingerprint.to_string()),
+                }));
+            }
             Event::KnockGone { end, .. } if *end != KnockEnd::Admitted => {
                 self.write(json!({"event": "knock_gone", "how": knock_end(*end)}));
             }
+            Event::Doubt { identity, name, known } => self.write(json!({
+                "event": "identity_changed",
+                "name": name,
+                "fingerprint": Fingerprint::of(identity).to_string(),
+                "known_fingerprint": known.fingerprint.to_string(),
+                "known": known.note,
+            })),
             Event::Refused { from, why } => self.write(json!({
                 "event": "refused",
                 "from": from.map(|a| a.to_string()),

@@ -2,11 +2,11 @@
 
 use crate::app::headless::dial_failure;
 use crate::app::stage::Pictures;
-use crate::call::{CallView, InviteView, KnockView, LinkView, MemberView, Phase};
+use crate::call::{CallView, InviteView, KnockView, LinkView, MemberView, Namesake, Phase};
 use crate::node::NodeView;
 use crate::transport::{Reach, only_private, reach};
 use crate::tui::model::{
-    AddressRow, AddressState, CallScreen, InviteInfo, KnockInfo, PeerStats, PersonInfo,
+    AddressRow, AddressState, CallScreen, DoubtInfo, InviteInfo, KnockInfo, PeerStats, PersonInfo,
     SecurityInfo, StatsInfo, Status, TileInfo, TileRole, Track, Trust, WaitingScreen, WordsState,
 };
 use crate::wire::link::MemberId;
@@ -238,7 +238,11 @@ fn tile(view: &NodeView, member: &MemberView, pictures: &Pictures, now: Instant)
         speaking: view.media.audio.members.get(&member.id).is_some_and(|a| a.speaking),
         picture_age: picture.map(|p| now.saturating_duration_since(p.at)),
         lost,
-        message: matches!(member.link, LinkView::Connecting).then(|| "connecting".to_owned()),
+        message: match member.link {
+            _ if member.held => Some("key in doubt: nothing sent, nothing shown".to_owned()),
+            LinkView::Connecting => Some("connecting".to_owned()),
+            _ => None,
+        },
         ..TileInfo::new(role, member.name.clone())
     }
 }
@@ -246,6 +250,9 @@ fn tile(view: &NodeView, member: &MemberView, pictures: &Pictures, now: Instant)
 fn trust(member: &MemberView) -> Trust {
     if member.is_me {
         return Trust::Own;
+    }
+    if let Some(known) = member.looks_like.as_ref().filter(|l| l.same_name) {
+        return Trust::Changed(looks_like(known));
     }
     if member.compared {
         return Trust::Verified("verified today, by call words".to_owned());
@@ -282,6 +289,7 @@ fn security(view: &NodeView, words_state: WordsState) -> SecurityInfo {
                 name: m.name.clone(),
                 fingerprint: m.fingerprint.to_string(),
                 trust: trust(m),
+                looks_like: m.looks_like.as_ref().filter(|l| !l.same_name).map(looks_like),
                 since_epoch: m.since_epoch,
                 added_by: m.added_by.map(|by| name(by).unwrap_or_else(|| format!("member {by}"))),
                 host: call.sequencer == Some(m.id),
@@ -341,6 +349,26 @@ fn stats(view: &NodeView, pictures: &Pictures, now: Instant) -> StatsInfo {
     StatsInfo { peers, own }
 }
 
+/// "Ben, abcd-efgh-ijkl-mnop, met 2026-08-29, not verified".
+fn looks_like(known: &Namesake) -> String {
+    format!("{}, {}, {}", known.name, known.fingerprint, known.note)
+}
+
+/// Questions about changed keys for the screen.
+pub fn doubts(view: &CallView) -> Vec<DoubtInfo> {
+    view.doubts
+        .iter()
+        .map(|d| DoubtInfo {
+            identity: d.identity.0,
+            fingerprint: d.fingerprint.to_string(),
+            name: d.name.clone(),
+            known_fingerprint: d.known.fingerprint.to_string(),
+            known: d.known.note.clone(),
+            member: d.member.is_some(),
+        })
+        .collect()
+}
+
 /// Knocks for the screen.
 pub fn knocks(view: &CallView, life: Duration, now: Instant) -> Vec<KnockInfo> {
     view.knocks.iter().map(|k| knock(k, life, now)).collect()
@@ -352,10 +380,14 @@ fn knock(knock: &KnockView, life: Duration, now: Instant) -> KnockInfo {
         fingerprint: knock.fingerprint.to_string(),
         claimed: knock.name.clone(),
         trust: match &knock.known {
+            _ if knock.looks_like.as_ref().is_some_and(|l| l.same_name) => {
+                Trust::Changed(knock.looks_like.as_ref().map(looks_like).unwrap_or_default())
+            }
             Some(note) if note.starts_with("verified") => Trust::Verified(note.clone()),
             Some(note) => Trust::Known(note.clone()),
             None => Trust::New,
         },
+        looks_like: knock.looks_like.as_ref().filter(|l| !l.same_name).map(looks_like),
         invite: knock.invite.map_or("an invite no longer listed".into(), |n| format!("invite {n}")),
         time_left: life.saturating_sub(now.saturating_duration_since(knock.since)),
     }

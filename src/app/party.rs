@@ -2,7 +2,8 @@
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{Admit, MediaOptions, PartyOptions};
-use crate::call::{self, Call, CallConfig, CallError, Known, Tracks};
+use crate::app::contacts::known;
+use crate::call::{self, Call, CallConfig, CallError, Tracks};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec};
 use crate::identity::{IdentityKey, IdentityPublic};
 use crate::invite::Invite;
@@ -75,11 +76,12 @@ pub fn assemble(
         knock_life: KNOCK_LIFE,
     };
     let mut rng = crate::app::entropy();
-    let call = match invite {
+    let mut call = match invite {
         None => Call::host(config, identity, addresses.clone(), now, &mut *rng),
         Some(invite) => Call::join(config, identity, invite, now, &mut *rng),
     }
     .map_err(|e| call_failed(&e))?;
+    call.can_ask(has_screen);
 
     let options = EndpointOptions { idle: IDLE, keep_alive: KEEP_ALIVE, ..Default::default() };
     let seed = call.leaf_key().seed_for_tls_or_mls();
@@ -100,20 +102,6 @@ fn admit(admit: &Admit, has_screen: bool) -> call::Admit {
         Admit::Ask if has_screen => call::Admit::Ask,
         Admit::Ask => call::Admit::Nobody,
     }
-}
-
-fn known(contacts: &Contacts) -> Vec<Known> {
-    contacts
-        .iter()
-        .map(|(identity, contact)| Known {
-            identity: IdentityPublic(*identity),
-            petname: contact.petname.clone(),
-            note: match &contact.verified {
-                Some(verified) => format!("verified {}, {}", verified.on, verified.how.words()),
-                None => format!("met {}, not verified", contact.met),
-            },
-        })
-        .collect()
 }
 
 fn cannot_bind(error: &BindError) -> Failure {
@@ -234,27 +222,4 @@ fn mouth(audio: &AudioSpec, identity: &IdentityPublic) -> Mouth {
         AudioSpec::Voice => Voice::mouth(speech(identity)),
         _ => Arc::new(|_| 0.0),
     }
-}
-
-/// Notes everybody present in the contacts: met today, and verified by call words if `compared`.
-pub fn remember(
-    path: &std::path::Path,
-    view: &crate::node::NodeView,
-    compared: bool,
-) -> Result<(), crate::store::contacts::ContactsError> {
-    use crate::call::LinkView;
-    use crate::store::contacts::{How, Verified};
-    let today = crate::store::date::day(Clock::Real.now().wall);
-    Contacts::update(path, |contacts| {
-        for member in view.call.members.iter().filter(|m| !m.is_me) {
-            let addresses: Vec<_> = match member.link {
-                LinkView::Direct(_, at) => vec![at],
-                _ => Vec::new(),
-            };
-            let contact = contacts.meet(member.identity.0, &member.claimed, &addresses, &today);
-            if compared {
-                contact.verified = Some(Verified { on: today.clone(), how: How::CallWords });
-            }
-        }
-    })
 }

@@ -1,5 +1,6 @@
 //! The runs: what the subcommands start.
 
+use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{CallOptions, DemoOptions, Front, JoinOptions, PartyOptions};
 use crate::app::{demo as demonstration, headless, identity, party, screen, shutdown};
@@ -41,7 +42,8 @@ fn party_run(options: &PartyOptions, invite: Option<Invite>) -> Result<Exit, Fai
     runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
         let mut party = party::assemble(options, key, &contacts, invite, view, false)?;
         party.notes.splice(0..0, first_run);
-        headless::run(party, options.front, options.seconds, stop).await
+        let book = Book::new(options.base.paths.contacts.clone(), options.expect);
+        headless::run(party, book, options.front, options.seconds, stop).await
     }))
 }
 

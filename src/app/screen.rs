@@ -1,5 +1,6 @@
 //! A call on the terminal: the screen's thread beside the thread of transport and call.
 
+use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::headless::exit_of;
 use crate::app::model::{self, Rates, Showing};
@@ -8,7 +9,7 @@ use crate::app::party;
 use crate::app::run::runtime;
 use crate::app::stage::{self, Pictures, ScreenSink, Stage, Wake};
 use crate::call::{Command as CallCommand, EndReason, Event, KnockId, LeftHow, Phase};
-use crate::identity::{Fingerprint, IdentityKey};
+use crate::identity::{Fingerprint, IdentityKey, IdentityPublic};
 use crate::invite::Invite;
 use crate::media::seams::FrameSink;
 use crate::node::{NodeCommand, NodeEvent, NodeView, OWN};
@@ -155,6 +156,8 @@ struct Play<'o> {
     rosters: BTreeMap<u64, [u8; 32]>,
     with: Vec<String>,
     lasted: Duration,
+    book: Book,
+    media_held: bool,
     leaving: Option<Instant>,
     exit: Option<Exit>,
     end: Option<Instant>,
@@ -193,6 +196,8 @@ impl<'o> Play<'o> {
             rosters: BTreeMap::new(),
             with: Vec::new(),
             lasted: Duration::ZERO,
+            book: Book::new(options.base.paths.contacts.clone(), options.expect),
+            media_held: false,
             leaving: None,
             exit: None,
             end,
@@ -240,8 +245,16 @@ impl<'o> Play<'o> {
             screen_of(&view, &mut self.showing, &self.stage.pictures, graphics, now);
         let before = self.model.knocks_waiting();
         self.model.set_knocks(model::knocks(&view.call, self.showing.knock_life, now), now);
-        if self.model.knocks_waiting() > before {
+        let doubts = model::doubts(&view.call);
+        self.hold_media(doubts.iter().any(|d| !d.member));
+        let doubting = self.model.doubts_waiting();
+        self.model.set_doubts(doubts, now);
+        if self.model.knocks_waiting() > before || self.model.doubts_waiting() > doubting {
             self.stage.ring();
+        }
+        if let Err(error) = self.book.follow(&view) {
+            tracing::warn!(%error, "contacts");
+            self.model.tell(format!("contacts: {error}"), now);
         }
     }
 
@@ -300,7 +313,12 @@ impl<'o> Play<'o> {
                 self.showing.compared = view.call.words.as_ref().map(|(epoch, _)| *epoch);
                 self.showing.changed = None;
                 self.tell(call(CallCommand::WordsCompared));
-                self.remember_verified(&view);
+            }
+            Command::Believe(identity) => {
+                self.tell(call(CallCommand::Believe(IdentityPublic(identity))));
+            }
+            Command::Disbelieve(identity) => {
+                self.tell(call(CallCommand::Disbelieve(IdentityPublic(identity))));
             }
             Command::Redraw => self.stage.invalidate(),
             Command::Suspend => self.suspend()?,
@@ -312,11 +330,12 @@ impl<'o> Play<'o> {
         Ok(())
     }
 
-    /// "Words match": everybody present is verified today.
-    fn remember_verified(&self, view: &NodeView) {
-        let result = party::remember(&self.options.base.paths.contacts, view, true);
-        if let Err(error) = result {
-            tracing::warn!(%error, "contacts");
+    /// Nothing is captured while the user has not said whether the host is who it says it is.
+    fn hold_media(&mut self, hold: bool) {
+        if hold != self.media_held {
+            self.media_held = hold;
+            let (done, _) = sync_channel(1);
+            self.tell(NodeCommand::Suspend(hold, done));
         }
     }
 
@@ -332,6 +351,7 @@ impl<'o> Play<'o> {
         ask(true);
         let result = self.stage.suspend();
         ask(false);
+        self.media_held = false;
         result
     }
 
@@ -356,12 +376,11 @@ impl<'o> Play<'o> {
                     if !self.with.contains(&member.name) {
                         self.with.push(member.name.clone());
                     }
-                    self.model.tell(format!("{} joined", member.name), now);
+                    let like = member.looks_like.as_ref();
+                    let warning = like.map(|l| format!(": looks like your contact {}", l.name));
+                    let warning = warning.unwrap_or_default();
+                    self.model.tell(format!("{} joined{warning}", member.name), now);
                     self.words_changed(format!("{} joined", member.name));
-                }
-                if let Err(error) = party::remember(&self.options.base.paths.contacts, &view, false)
-                {
-                    tracing::warn!(%error, "contacts");
                 }
             }
             NodeEvent::Call(Event::Left { name, how, .. }) => {

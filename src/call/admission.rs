@@ -69,10 +69,14 @@ impl Call {
         let name = credential.name.to_string();
         let deadline = now.mono + self.config.knock_life;
         let since = now.mono;
+        self.contacts.look_at(&identity, &credential.name);
         let knocking = Knocking { link, invite, credential, key_package, since, deadline };
         self.knocks.insert(id, knocking);
         self.event(Event::Knock { id, fingerprint, name });
         let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
+        // A contact's name with another key is never let in on the strength of an invite alone.
+        let named = self.is_named(&identity);
+        let changed = self.contacts.changed(&identity).is_some() && !named;
         let welcome = match &self.config.admit {
             Admit::Any => Some(true),
             Admit::Only(wanted) => Some(wanted.iter().any(|w| w.matches(&identity))),
@@ -80,10 +84,11 @@ impl Call {
             Admit::Ask => None,
         };
         match welcome {
-            _ if full || !expected => {
+            _ if full || !expected || (changed && !self.contacts.asks) => {
                 self.decline(id);
                 Ok(())
             }
+            Some(true) if changed => Ok(()),
             Some(true) => self.admit(id, now),
             Some(false) => {
                 self.decline(id);
@@ -98,6 +103,7 @@ impl Call {
         let Some(knocking) = self.knocks.remove(&id) else {
             return Err(CallError::Gone("the knock"));
         };
+        self.contacts.believe(&knocking.credential.identity);
         let open = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite);
         let Some(open) = open.filter(|i| i.left > 0) else {
             // Admitted twice with a one-use invite: the second comes too late.

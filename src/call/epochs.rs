@@ -254,6 +254,7 @@ impl Call {
             .peers
             .connected()
             .filter(|(member, _)| to.is_empty() || to.contains(member))
+            .filter(|(member, _)| !self.contacts.holds(*member))
             .collect();
         if links.is_empty() {
             return;
@@ -406,6 +407,7 @@ impl Call {
             (Carried::Datagram, StreamKind::Audio) | (Carried::Frame, StreamKind::Video) => {
                 self.note_received(from, kid.to_u64(), ctr, size, now);
                 match media::decode(kid.stream, plaintext) {
+                    Ok(_) if self.contacts.holds(from) => {}
                     Ok(coded) => self.out.push_back(Output::Media(from, coded)),
                     Err(_) => self.counters.malformed += 1,
                 }

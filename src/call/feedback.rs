@@ -219,7 +219,9 @@ impl Call {
 
     /// What may be sent to each connected member, and what they want.
     pub fn budgets(&self, now: Instant) -> BTreeMap<MemberId, Budget> {
-        self.peers.budgets(now)
+        let mut budgets = self.peers.budgets(now);
+        budgets.retain(|member, _| !self.contacts.holds(*member));
+        budgets
     }
 }
 

@@ -7,9 +7,10 @@
 use super::changes::Checker;
 use super::*;
 use crate::group::{self, Expect, InvitePsk, PendingJoin};
-use crate::identity::Credential;
 use crate::identity::handshake::{self, Transcript};
+use crate::identity::{Credential, DisplayName, IdentityPublic};
 use crate::invite::Invite;
+use crate::secret::Secret;
 use crate::wire::control::Control;
 use crate::wire::handshake::{Answer, AnswerBody, Knock, Proof, ProofBody};
 use crate::wire::link::{LinkDown, LinkUp, Send};
@@ -87,10 +88,57 @@ pub(super) enum PhaseState {
 
 /// A joiner's state until the Welcome.
 pub(super) struct Joining {
-    pub(super) invite: Invite,
+    pub(super) door: Door,
     pub(super) dials: Vec<Dialled>,
-    pending: Option<(LinkId, PendingJoin)>,
+    /// The host claims a contact's name with another key: waits for the user.
+    pub(super) doubt: Option<(IdentityPublic, DisplayName)>,
+    pending: Option<(LinkId, PendingJoin, [u8; 16])>,
     refusal: Option<EndReason>,
+}
+
+/// What is knocked with.
+pub(super) enum Door {
+    /// An invite.
+    Invite(Invite),
+}
+
+impl Door {
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        match self {
+            Self::Invite(invite) => &invite.addresses,
+        }
+    }
+
+    fn id(&self) -> [u8; 8] {
+        match self {
+            Self::Invite(invite) => invite.id(),
+        }
+    }
+
+    fn k_proof(&self) -> Secret<32> {
+        match self {
+            Self::Invite(invite) => invite.k_proof(),
+        }
+    }
+
+    fn host(&self) -> IdentityPublic {
+        match self {
+            Self::Invite(invite) => invite.host,
+        }
+    }
+
+    fn psk(&self) -> Option<Secret<32>> {
+        match self {
+            Self::Invite(invite) => Some(invite.psk()),
+        }
+    }
+
+    /// Whether it may lead to this group.
+    fn leads_to(&self, group_id: &[u8; 16]) -> bool {
+        match self {
+            Self::Invite(invite) => invite.group_id() == *group_id,
+        }
+    }
 }
 
 /// One address of the invite and how far it got.
@@ -101,15 +149,15 @@ pub(super) struct Dialled {
 }
 
 impl Call {
-    pub(super) fn begin_joining(&mut self, invite: Invite, _now: Now) {
+    pub(super) fn begin_joining(&mut self, door: Door) {
         let mut dials = Vec::new();
-        for to in invite.addresses.clone() {
+        for to in door.addresses().to_vec() {
             let link = self.fresh_link();
             self.links.insert(link, LinkState::new(Stage::DiallingHost(to), None));
             self.out.push_back(Output::Dial(link, to));
             dials.push(Dialled { link, to, result: None });
         }
-        let joining = Joining { invite, dials, pending: None, refusal: None };
+        let joining = Joining { door, dials, doubt: None, pending: None, refusal: None };
         self.phase = PhaseState::Joining(Box::new(joining));
     }
 
@@ -182,7 +230,7 @@ impl Call {
     fn end_if_nowhere_left(&mut self) {
         let PhaseState::Joining(joining) = &self.phase else { return };
         let open = joining.dials.iter().any(|d| self.links.contains_key(&d.link));
-        if open || self.group.is_some() {
+        if open || self.group.is_some() || joining.doubt.is_some() {
             return;
         }
         let failures: Vec<_> = joining
@@ -241,7 +289,7 @@ impl Call {
     fn send_knock(&mut self, id: LinkId, up: &LinkUp) {
         let PhaseState::Joining(joining) = &self.phase else { return };
         let transcript = self.transcript(up);
-        let knock = handshake::knock(&joining.invite.k_proof(), joining.invite.id(), &transcript);
+        let knock = handshake::knock(&joining.door.k_proof(), joining.door.id(), &transcript);
         self.send_control(id, &Control::Knock(knock));
     }
 
@@ -324,8 +372,7 @@ impl Call {
             self.close_link(id, close::DUPLICATE);
             return Ok(());
         }
-        let k_proof = joining.invite.k_proof();
-        let host = joining.invite.host;
+        let (k_proof, host) = (joining.door.k_proof(), joining.door.host());
         let transcript = self.transcript(up);
         let Ok(answer) = handshake::open_answer(&k_proof, &transcript, body) else {
             return self.not_the_host(id, "whoever answered does not know the invite".into());
@@ -333,7 +380,7 @@ impl Call {
         let credential = match Credential::decode(&answer.credential) {
             Ok(c)
                 if c.verify(&answer.group_id, now.wall).is_ok()
-                    && answer.group_id == joining.invite.group_id() =>
+                    && joining.door.leads_to(&answer.group_id) =>
             {
                 c
             }
@@ -349,6 +396,10 @@ impl Call {
             let met = Fingerprint::of(&credential.identity);
             return self.not_the_host(id, format!("{met} answered, {wanted} was expected"));
         }
+        if let Some(known) = self.doubts_host(&credential) {
+            self.hang_up_and_ask(&credential, known);
+            return Ok(());
+        }
         let local = self.local_member(answer.group_id, now)?;
         let check = self.check(answer.group_id, now);
         let (key_package, pending) = group::key_package(local, answer.group_id, &check)?;
@@ -361,22 +412,26 @@ impl Call {
         }
         self.out.push_back(Output::Authenticated(id));
         if let PhaseState::Joining(joining) = &mut self.phase {
-            joining.pending = Some((id, pending));
+            joining.pending = Some((id, pending, answer.group_id));
         }
         // One door is enough.
+        self.stop_dialling(Some(id));
+        self.event(Event::Knocked);
+        Ok(())
+    }
+
+    /// Closes every connection on the way to the host but `kept`.
+    pub(super) fn stop_dialling(&mut self, kept: Option<LinkId>) {
+        let on_the_way = |l: &LinkState| matches!(l.stage, Stage::DiallingHost(_) | Stage::KnockSent);
         let others: Vec<_> = self
             .links
             .iter()
-            .filter(|(other, l)| {
-                **other != id && matches!(l.stage, Stage::DiallingHost(_) | Stage::KnockSent)
-            })
+            .filter(|(other, l)| Some(**other) != kept && on_the_way(l))
             .map(|(other, _)| *other)
             .collect();
         for other in others {
             self.close_link(other, close::DUPLICATE);
         }
-        self.event(Event::Knocked);
-        Ok(())
     }
 
     fn not_the_host(&mut self, id: LinkId, why: String) -> Result<(), CallError> {
@@ -430,14 +485,15 @@ impl Call {
     ) -> Result<(), CallError> {
         let host_key = up.peer_key;
         let PhaseState::Joining(joining) = &mut self.phase else { return Ok(()) };
-        let Some((link, pending)) = joining.pending.take() else { return Ok(()) };
+        let Some((link, pending, group_id)) = joining.pending.take() else { return Ok(()) };
         if link != id {
             return Ok(());
         }
-        let psk = joining.invite.psk();
-        let psk = InvitePsk { invite: joining.invite.id(), secret: &psk };
-        let expect = Expect { psk: Some(psk), host: joining.invite.host.0 };
-        let check = Checker { group_id: joining.invite.group_id(), now: now.wall };
+        let psk = joining.door.psk();
+        let invite = joining.door.id();
+        let psk = psk.as_ref().map(|secret| InvitePsk { invite, secret });
+        let expect = Expect { psk, host: joining.door.host().0 };
+        let check = Checker { group_id, now: now.wall };
         let joined = pending.join(welcome, &expect, &check);
         match joined {
             Ok(group) => {

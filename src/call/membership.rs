@@ -106,9 +106,10 @@ impl Peers {
         }
     }
 
-    pub(super) fn words_compared(&mut self) {
-        for peer in self.members.values_mut() {
-            peer.compared = true;
+    /// The words of epoch `of` were read to each other: whoever came later did not read them.
+    pub(super) fn words_compared(&mut self, of: Option<u64>, but: impl Fn(MemberId) -> bool) {
+        for (id, peer) in &mut self.members {
+            peer.compared |= of.is_some_and(|of| peer.since_epoch <= of) && !but(*id);
         }
     }
 
@@ -216,7 +217,9 @@ impl Call {
                 keyframe_asked: None,
                 feedback: Feedback::new(now.mono),
             };
+            let (identity, name) = (peer.credential.identity, peer.credential.name.clone());
             self.peers.members.insert(row.id, peer);
+            self.meet(row.id, &identity, &name);
             joined.push((row.id, row.added_by, row.since_epoch));
         }
         if why == EpochWhy::Begun && roster.members.len() > 1 {
@@ -243,6 +246,7 @@ impl Call {
 
     pub(super) fn forget(&mut self, id: MemberId, reason: Option<Reason>, by: Option<MemberId>) {
         let Some(peer) = self.peers.members.remove(&id) else { return };
+        self.part_from(id);
         if let Some(link) = peer.link {
             let code = match reason {
                 Some(Reason::Decision) => close::REMOVED,

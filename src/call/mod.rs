@@ -21,6 +21,7 @@
 
 mod admission;
 mod changes;
+mod contact;
 mod epochs;
 mod feedback;
 mod handshake;
@@ -29,6 +30,7 @@ mod talk;
 mod types;
 mod view;
 
+pub use contact::{DoubtView, Namesake};
 pub use epochs::SealedOut;
 pub use feedback::Budget;
 pub use types::*;
@@ -63,6 +65,7 @@ pub struct Call {
     links: BTreeMap<LinkId, LinkState>,
     next_link: u64,
     peers: Peers,
+    contacts: contact::Contacts,
     epochs: Epochs,
     invites: Vec<OpenInvite>,
     knocks: BTreeMap<KnockId, admission::Knocking>,
@@ -111,7 +114,7 @@ impl Call {
             return Err(CallError::WrongIdentity { met: Fingerprint::of(&host) });
         }
         let mut call = Self::bare(config, identity, PhaseState::Waiting, now, rng);
-        call.begin_joining(invite, now);
+        call.begin_joining(handshake::Door::Invite(invite));
         Ok(call)
     }
 
@@ -123,6 +126,7 @@ impl Call {
         rng: &mut dyn CryptoRng,
     ) -> Self {
         let tracks = config.tracks;
+        let contacts = contact::Contacts::new(&config);
         Self {
             config,
             identity,
@@ -132,6 +136,7 @@ impl Call {
             links: BTreeMap::new(),
             next_link: 0,
             peers: Peers::default(),
+            contacts,
             epochs: Epochs::default(),
             invites: Vec::new(),
             knocks: BTreeMap::new(),
@@ -269,9 +274,12 @@ impl Call {
                 Ok(())
             }
             Command::WordsCompared => {
-                self.peers.words_compared();
+                let of = self.words.map(|(epoch, _)| epoch);
+                self.peers.words_compared(of, |member| self.contacts.holds(member));
                 Ok(())
             }
+            Command::Believe(identity) => self.decide_doubt(identity, true, now),
+            Command::Disbelieve(identity) => self.decide_doubt(identity, false, now),
             Command::Remove(member) => self.remove(member, now),
             Command::Leave => self.leave(now),
         }

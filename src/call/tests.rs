@@ -1,6 +1,8 @@
 //! Calls with each other, without network or runtime: messages travel through a queue with a
 //! virtual clock. Keys, group and seals are the real ones.
 
+mod contacts;
+
 use super::*;
 use crate::identity::DisplayName;
 use crate::invite::Invite;

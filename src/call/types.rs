@@ -44,6 +44,8 @@ pub struct Known {
     pub identity: IdentityPublic,
     /// The user's own name for them, if given.
     pub petname: Option<String>,
+    /// Names they have claimed.
+    pub names: Vec<String>,
     /// "met 2026-11-03" or "verified 2026-11-03, words".
     pub note: String,
 }
@@ -123,6 +125,11 @@ pub enum Command {
     Suspend(bool),
     /// The user says that the call words matched.
     WordsCompared,
+    /// The user is sure of somebody who has a contact's name and another key
+    /// ([`Event::Doubt`]).
+    Believe(IdentityPublic),
+    /// The user is not.
+    Disbelieve(IdentityPublic),
     /// Remove a member.
     Remove(MemberId),
     /// Leave the call.
@@ -216,6 +223,17 @@ pub enum Event {
         name: String,
         /// How.
         how: LeftHow,
+    },
+    /// Somebody has a contact's name and another key: a host we are about to join, or a member
+    /// whom somebody else let in. Nothing is sent to them, nothing of them shown, until
+    /// [`Command::Believe`].
+    Doubt {
+        /// Their key: proven.
+        identity: IdentityPublic,
+        /// The name they claim.
+        name: String,
+        /// The contact of that name.
+        known: super::Namesake,
     },
     /// Call words must be computed (slowly, on purpose) and given back.
     WordsNeeded {

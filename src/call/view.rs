@@ -28,6 +28,8 @@ pub struct CallView {
     pub invites: Vec<InviteView>,
     /// A joiner's diallings.
     pub dials: Vec<DialView>,
+    /// Somebody with a contact's name and another key waits for the user's word.
+    pub doubts: Vec<DoubtView>,
     /// Nothing is sealed yet: the roster is not on screen.
     pub waiting_for_screen: bool,
     /// What was dropped, by reason.
@@ -66,6 +68,12 @@ pub struct MemberView {
     pub fingerprint: Fingerprint,
     /// Note from the contacts, if known.
     pub known: Option<String>,
+    /// The contact they could be taken for.
+    pub looks_like: Option<Namesake>,
+    /// Nothing is sent to them and nothing of them shown: their key is in doubt.
+    pub held: bool,
+    /// Where they say, or were seen, to be reached.
+    pub addresses: Vec<SocketAddr>,
     /// Let in by, if not the founder.
     pub added_by: Option<MemberId>,
     /// Holds keys since this epoch.
@@ -104,6 +112,8 @@ pub struct KnockView {
     pub name: String,
     /// Note from the contacts, if known.
     pub known: Option<String>,
+    /// The contact they could be taken for.
+    pub looks_like: Option<Namesake>,
     /// Which of the open invites (index from 1), if still listed.
     pub invite: Option<usize>,
     /// Where from.
@@ -155,6 +165,7 @@ impl Call {
             knocks: self.knocks_view(),
             invites: self.invites.iter().map(invite_view).collect(),
             dials: self.dials_view(),
+            doubts: self.doubts_view(),
             waiting_for_screen: self.epochs.gated(),
             counters: self.counters,
         }
@@ -187,10 +198,6 @@ impl Call {
         }
     }
 
-    fn known(&self, fingerprint: Fingerprint) -> Option<&Known> {
-        self.config.known.iter().find(|k| fingerprint.matches(&k.identity))
-    }
-
     fn members_view(&self) -> Vec<MemberView> {
         let Some(group) = &self.group else { return Vec::new() };
         let me = group.me();
@@ -208,6 +215,9 @@ impl Call {
                         identity: self.identity.public(),
                         fingerprint: Fingerprint::of(&self.identity.public()),
                         known: None,
+                        looks_like: None,
+                        held: false,
+                        addresses: self.config.addresses.clone(),
                         added_by: row.added_by,
                         since_epoch: row.since_epoch,
                         tracks: self.tracks,
@@ -218,7 +228,7 @@ impl Call {
                 }
                 let (_, peer) = self.peers.present().find(|(id, _)| *id == row.id)?;
                 let fingerprint = Fingerprint::of(&peer.credential.identity);
-                let known = self.known(fingerprint);
+                let known = self.contacts.of(&peer.credential.identity);
                 let petname = known.and_then(|k| k.petname.clone());
                 let link = match (peer.lost_since, peer.link, peer.remote) {
                     (Some(since), _, _) => LinkView::Lost(since),
@@ -233,6 +243,9 @@ impl Call {
                     identity: peer.credential.identity,
                     fingerprint,
                     known: known.map(|k| k.note.clone()),
+                    looks_like: self.contacts.looks_like(&peer.credential.identity).cloned(),
+                    held: self.contacts.holds(row.id),
+                    addresses: peer.addresses.clone(),
                     added_by: peer.added_by,
                     since_epoch: peer.since_epoch,
                     tracks: peer.tracks,
@@ -251,13 +264,14 @@ impl Call {
             .iter()
             .map(|(id, knock)| {
                 let fingerprint = Fingerprint::of(&knock.credential.identity);
-                let known = self.known(fingerprint);
+                let known = self.contacts.of(&knock.credential.identity);
                 let position = self.invites.iter().position(|i| i.invite.id() == knock.invite);
                 KnockView {
                     id: *id,
                     fingerprint,
                     name: knock.credential.name.to_string(),
                     known: known.map(|k| k.note.clone()),
+                    looks_like: self.contacts.looks_like(&knock.credential.identity).cloned(),
                     invite: position.map(|p| p + 1),
                     from: self.links.get(&knock.link).and_then(|l| l.up.as_ref()).map(|u| u.remote),
                     since: knock.since,

@@ -28,7 +28,8 @@ pub(super) enum Command {
     Join(JoinArgs),
     Demo(DemoArgs),
     Loopback(LoopbackArgs),
-    Id(IdArgs),
+    Contacts(super::contacts::ContactsArgs),
+    Id(super::id::IdArgs),
     Devices(DevicesArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
@@ -225,14 +226,6 @@ pub(super) struct LoopbackArgs {
     /// Keep everything that went over the line in this file (pcapng)
     #[arg(long, value_name = "FILE")]
     pub tap: Option<PathBuf>,
-}
-
-/// Show your fingerprint; makes your identity on first use
-#[derive(Debug, Args)]
-pub(super) struct IdArgs {
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// List cameras, microphones and loudspeakers with the flag to paste

@@ -4,6 +4,7 @@
 mod args;
 mod call;
 mod completions;
+mod contacts;
 mod demo;
 mod devices;
 mod doctor;
@@ -63,6 +64,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Demo(args)) => demo::run(args, base()?),
         Some(Command::Loopback(args)) => loopback::run(args, base()?),
         Some(Command::Id(args)) => id::run(args, &Paths::find()?),
+        Some(Command::Contacts(args)) => contacts::run(args, &Paths::find()?),
         Some(Command::Devices(args)) => devices::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, &Paths::find()?),
         Some(Command::Completions(args)) => completions::run(args),

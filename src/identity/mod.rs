@@ -14,6 +14,7 @@ mod fingerprint;
 pub mod handshake;
 mod keypair;
 mod name;
+pub mod sealed;
 pub mod words;
 
 pub use crate::keys::IdentityPublic;

@@ -14,12 +14,14 @@ mod events;
 pub mod input;
 mod output;
 mod probe;
+mod secret;
 mod session;
 
 pub use compose::{Areas, Composer, screen_of};
 pub use events::{Event, Events};
 pub use output::{Output, OutputStats, QueueFull};
 pub use probe::{Environment, Probe, Replies};
+pub use secret::{AskError, ask};
 pub use session::{Options, TermError, Terminal};
 
 impl From<ratatui::layout::Rect> for crate::paint::Rect {

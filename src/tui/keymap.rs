@@ -53,6 +53,10 @@ pub enum Action {
     Admit,
     /// Refuse the knocker.
     Decline,
+    /// It is the contact, with a new key.
+    Believe,
+    /// It is not, or the user isn't sure.
+    Disbelieve,
     /// Copy the invite to the clipboard.
     Copy,
     /// Make a further invite.
@@ -88,6 +92,8 @@ pub enum Place {
     Demo,
     /// A knock is on the screen.
     Knock,
+    /// A contact's name came with another key: the question is on the screen.
+    Doubt,
     /// "Leave?" is on the screen.
     LeaveQuestion,
     /// The people pane is open.
@@ -131,12 +137,15 @@ use Key::{Char, Ctrl, Esc};
 use Place as P;
 
 const TALKING: &[Place] = &[P::Waiting, P::Call, P::Knock];
-const EVERYWHERE: &[Place] = &[P::Waiting, P::Call, P::Demo, P::Knock, P::LeaveQuestion, P::Pane];
+const EVERYWHERE: &[Place] =
+    &[P::Waiting, P::Call, P::Demo, P::Knock, P::Doubt, P::LeaveQuestion, P::Pane];
 
 /// The table, in the order of the key bar.
 pub const TABLE: &[Binding] = &[
     row(Char('a'), &[P::Knock], A::Admit, "a", "let in", "let the knocker in"),
     row(Char('d'), &[P::Knock], A::Decline, "d", "decline", "refuse the knocker"),
+    row(Char('a'), &[P::Doubt], A::Believe, "a", "it is them", "you are sure: it is them, with a new key"),
+    row(Char('d'), &[P::Doubt], A::Disbelieve, "d", "not sure", "you are not: nothing is sent to them"),
     row(Char('q'), &[P::LeaveQuestion], A::LeaveNow, "q", "leave", "leave the call"),
     row(Esc, &[P::LeaveQuestion], A::Close, "any other key", "stay", "stay in the call"),
     row(

@@ -39,6 +39,8 @@ pub struct Model {
     pub camera: bool,
     /// One passing line ("invite copied").
     pub note: Option<Note>,
+    pub(super) doubts: Vec<DoubtInfo>,
+    pub(super) doubt_since: Option<([u8; 32], Instant)>,
     pub(super) knocks: Vec<KnockInfo>,
     pub(super) knock_since: Option<(u32, Instant)>,
     pub(super) talk_until: Option<Instant>,
@@ -56,6 +58,8 @@ impl Model {
             mic,
             camera,
             note: None,
+            doubts: Vec::new(),
+            doubt_since: None,
             knocks: Vec::new(),
             knock_since: None,
             talk_until: None,
@@ -76,6 +80,26 @@ impl Model {
     pub fn knock(&self) -> Option<(&KnockInfo, Instant)> {
         let (id, since) = self.knock_since?;
         self.knocks.iter().find(|k| k.id == id).map(|k| (k, since))
+    }
+
+    /// Takes over the questions about changed keys. They come before knocks.
+    pub fn set_doubts(&mut self, doubts: Vec<DoubtInfo>, now: Instant) {
+        self.doubts = doubts;
+        let front = self.doubts.first().map(|d| d.identity);
+        if front != self.doubt_since.map(|(identity, _)| identity) {
+            self.doubt_since = front.map(|identity| (identity, now));
+        }
+    }
+
+    /// The question about a changed key on the screen, and since when.
+    pub fn doubt(&self) -> Option<(&DoubtInfo, Instant)> {
+        let (identity, since) = self.doubt_since?;
+        self.doubts.iter().find(|d| d.identity == identity).map(|d| (d, since))
+    }
+
+    /// How many questions about changed keys wait.
+    pub fn doubts_waiting(&self) -> usize {
+        self.doubts.len()
     }
 
     /// How many knocks wait.
@@ -341,10 +365,29 @@ pub struct KnockInfo {
     pub claimed: String,
     /// How well known.
     pub trust: Trust,
+    /// The contact whose name looks like the claimed one.
+    pub looks_like: Option<String>,
     /// Which invite ("this call's first invite, 1 use left").
     pub invite: String,
     /// Unanswered, it is refused after this time.
     pub time_left: Duration,
+}
+
+/// Somebody has a contact's name and another key: the question that blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtInfo {
+    /// Their key.
+    pub identity: [u8; 32],
+    /// Its fingerprint, short form.
+    pub fingerprint: String,
+    /// The name they claim.
+    pub name: String,
+    /// Fingerprint of the contact of that name.
+    pub known_fingerprint: String,
+    /// How well that contact is known.
+    pub known: String,
+    /// They are in the call already, let in by somebody else; else the host to be joined.
+    pub member: bool,
 }
 
 /// Somebody who holds keys.
@@ -356,6 +399,8 @@ pub struct PersonInfo {
     pub fingerprint: String,
     /// How well known.
     pub trust: Trust,
+    /// The contact whose name looks like theirs.
+    pub looks_like: Option<String>,
     /// Holds keys since this epoch.
     pub since_epoch: u64,
     /// Who added them; `None`: founded the call.

@@ -24,6 +24,11 @@ pub const PRIVATE_ONLY: &str = "only private addresses: works on the same LAN or
 pub const KNOCK: &str = "Somebody knocks";
 /// The knock's guard.
 pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
+/// The title over a changed key.
+pub const DOUBT: &str = "Another key than you know";
+/// What to do about it.
+pub const DOUBT_HOW: &str =
+    "A new device, or somebody else. Ask them another way, then compare both lines.";
 /// The question before leaving.
 pub const LEAVE: &str = "Leave the call?";
 /// Pane titles.

@@ -25,6 +25,10 @@ pub enum Command {
     Admit(u32),
     /// Refuse this knock.
     Decline(u32),
+    /// The user is sure of somebody with a changed key.
+    Believe([u8; 32]),
+    /// The user is not.
+    Disbelieve([u8; 32]),
     /// Make a further invite.
     NewInvite,
     /// Copy the invite (OSC 52).
@@ -55,7 +59,8 @@ impl Model {
             return if space { self.stop_talking() } else { None };
         }
         // Leaving and stopping always work; everything else waits until the knock can be read.
-        let guarded = self.knock().is_some_and(|(_, since)| now < since + KNOCK_GUARD);
+        let since = self.doubt().map(|(_, t)| t).or(self.knock().map(|(_, t)| t));
+        let guarded = since.is_some_and(|since| now < since + KNOCK_GUARD);
         let action = keymap::find(key, &self.places());
         if guarded && !matches!(action, Some(Action::LeaveNow | Action::Suspend | Action::Redraw)) {
             return None;
@@ -87,6 +92,9 @@ impl Model {
     pub fn places(&self) -> Vec<Place> {
         if self.asking_to_leave {
             return vec![Place::LeaveQuestion];
+        }
+        if self.doubt().is_some() {
+            return vec![Place::Doubt];
         }
         if self.knock().is_some() {
             return vec![Place::Knock];
@@ -139,6 +147,8 @@ impl Model {
             Action::LeaveNow => Some(Command::Leave),
             Action::Admit => self.answer(Command::Admit),
             Action::Decline => self.answer(Command::Decline),
+            Action::Believe => self.decide(Command::Believe),
+            Action::Disbelieve => self.decide(Command::Disbelieve),
             Action::Copy => self.copy(now),
             Action::Invite => Some(Command::NewInvite),
             Action::WordsMatch => self.words_match(),
@@ -164,6 +174,12 @@ impl Model {
         let (id, _) = self.knock_since.take()?;
         self.knocks.retain(|k| k.id != id);
         Some(command(id))
+    }
+
+    fn decide(&mut self, command: impl FnOnce([u8; 32]) -> Command) -> Option<Command> {
+        let (identity, _) = self.doubt_since.take()?;
+        self.doubts.retain(|d| d.identity != identity);
+        Some(command(identity))
     }
 
     fn copy(&mut self, now: Instant) -> Option<Command> {

@@ -186,7 +186,9 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     let area = buf.area;
     let mut rows: Vec<Row> = Vec::new();
     let mut roster = None;
-    if let Some((knock, since)) = model.knock() {
+    if let Some((doubt, since)) = model.doubt() {
+        rows.extend(questions::short_doubt(model, doubt, since, now));
+    } else if let Some((knock, since)) = model.knock() {
         rows.extend(questions::short_rows(model, knock, since, now));
     } else if model.asking_to_leave {
         rows.push(vec![(format!("{} q leave", strings::LEAVE), theme.warn)]);

@@ -55,6 +55,9 @@ fn people(theme: &Theme, call: &CallScreen) -> Vec<Row> {
             (host.into(), theme.dim),
         ]);
         rows.push(vec![(format!("  {}", person.fingerprint), theme.compare)]);
+        if let Some(like) = &person.looks_like {
+            rows.push(vec![(format!("  looks like {like}"), theme.warn)]);
+        }
         if !person.path.is_empty() {
             rows.push(vec![(format!("  {}", person.path), theme.dim)]);
         }
@@ -135,14 +138,18 @@ fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
         Trust::Own => strings::YOU.into(),
         trust => strings::trust_long(trust),
     };
-    vec![
+    let mut rows = vec![
         vec![
             (person.name.clone(), theme.strong),
             (format!(" · {trust}"), pen::trust_style(theme, &person.trust)),
         ],
         vec![(format!("  {}", person.fingerprint), theme.compare)],
         vec![(format!("  {}", facts.join(" · ")), theme.dim)],
-    ]
+    ];
+    if let Some(like) = &person.looks_like {
+        rows.insert(1, vec![(format!("  looks like {like}"), theme.warn)]);
+    }
+    rows
 }
 
 fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {

@@ -1,7 +1,8 @@
-//! Questions: a knock waits for an answer. They take room of their own below the pictures.
+//! Questions: a knock, or a changed key, waits for an answer. They take room of their own below
+//! the pictures.
 
 use super::pen::{self, Row};
-use crate::tui::model::{KnockInfo, Model, Trust};
+use crate::tui::model::{DoubtInfo, KnockInfo, Model, Trust};
 use crate::tui::strings;
 use crate::tui::update::KNOCK_GUARD;
 use ratatui::buffer::Buffer;
@@ -9,17 +10,35 @@ use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use std::time::Instant;
 
-/// Lines of a knock with its frame.
-const KNOCK: u16 = 7;
+/// Lines of a question with its frame.
+const LINES: u16 = 7;
 
 /// Splits the room: what stays for pictures, what the question takes (nothing, if there is none).
 pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
-    let height = if model.knock().is_some() { KNOCK.min(area.height) } else { 0 };
+    let lines = match (model.doubt(), model.knock()) {
+        (Some(_), _) => LINES,
+        (None, Some((knock, _))) => LINES + u16::from(warns(knock)),
+        (None, None) => 0,
+    };
+    let height = lines.min(area.height);
     let rest = area.height - height;
     (Rect { height: rest, ..area }, Rect { y: area.y + rest, height, ..area })
 }
 
+/// A knock with a line more than usual: the longest of these takes two.
+fn warns(knock: &KnockInfo) -> bool {
+    knock.looks_like.is_some() || matches!(knock.trust, Trust::Changed(_))
+}
+
 pub(super) fn draw(model: &Model, now: Instant, area: Rect, buf: &mut Buffer) {
+    if let Some((doubt, since)) = model.doubt() {
+        let title = vec![(strings::DOUBT.to_string(), model.theme.warn)];
+        let inside = pen::frame(buf, area, border::DOUBLE, model.theme.warn, &title);
+        let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+        let rows = doubt_rows(model, doubt, since, now);
+        pen::rows_in(buf, inside, &model.theme, &rows, strings::MORE);
+        return;
+    }
     let Some((knock, since)) = model.knock() else { return };
     let theme = &model.theme;
     let mut title = vec![(strings::KNOCK.to_string(), theme.warn)];
@@ -47,11 +66,68 @@ pub(super) fn short_rows(
     } else {
         ("a let in  d decline".into(), theme.key)
     };
+    let warning = knock.looks_like.as_ref().map(|like| format!("looks like {like}"));
+    let warning: Row = warning.map(|text| (text, theme.warn)).into_iter().collect();
     vec![
         vec![(knock.fingerprint.clone(), theme.compare)],
         vec![("says ".into(), theme.dim), (knock.claimed.clone(), theme.strong)],
-        vec![trust, (" – knocks".into(), theme.warn)],
+        vec![trust, (" – knocks  ".into(), theme.warn)].into_iter().chain(warning).collect(),
         vec![keys],
+    ]
+}
+
+/// The question about a changed key where there is room for words only.
+pub(super) fn short_doubt(
+    model: &Model,
+    doubt: &DoubtInfo,
+    since: Instant,
+    now: Instant,
+) -> Vec<Row> {
+    let theme = &model.theme;
+    let mut rows = vec![
+        vec![(strings::DOUBT.into(), theme.warn)],
+        vec![(doubt.fingerprint.clone(), theme.compare)],
+        vec![("says ".into(), theme.dim), (doubt.name.clone(), theme.strong)],
+        vec![("known ".into(), theme.dim), (doubt.known_fingerprint.clone(), theme.compare)],
+    ];
+    rows.push(if now < since + KNOCK_GUARD {
+        vec![(strings::KNOCK_WAIT.into(), theme.dim)]
+    } else {
+        vec![("a it is them  d not sure".into(), theme.key)]
+    });
+    rows
+}
+
+/// Both fingerprints under each other, to be compared letter by letter.
+fn doubt_rows(model: &Model, doubt: &DoubtInfo, since: Instant, now: Instant) -> Vec<Row> {
+    let theme = &model.theme;
+    let label = |text: &str| (format!("{text:<13}"), theme.dim);
+    let where_from = if doubt.member { " – let in by another member" } else { " – the host" };
+    let keys = if now < since + KNOCK_GUARD {
+        vec![(strings::KNOCK_WAIT.into(), theme.dim)]
+    } else {
+        let no = if doubt.member { " not sure: nothing is sent to them" } else { " not sure: leave" };
+        vec![
+            ("a".into(), theme.key),
+            (" it is them   ".into(), theme.text),
+            ("d".into(), theme.key),
+            (no.into(), theme.text),
+        ]
+    };
+    vec![
+        vec![label("this key"), (doubt.fingerprint.clone(), theme.compare)],
+        vec![
+            label("you know"),
+            (doubt.known_fingerprint.clone(), theme.compare),
+            (format!("  {}", doubt.known), theme.dim),
+        ],
+        vec![
+            label("calls itself"),
+            (doubt.name.clone(), theme.strong),
+            (where_from.into(), theme.dim),
+        ],
+        vec![(strings::DOUBT_HOW.into(), theme.warn)],
+        keys,
     ]
 }
 
@@ -75,7 +151,7 @@ fn knock_rows(model: &Model, knock: &KnockInfo, since: Instant, now: Instant) ->
             (format!("   refused by itself in {left}"), theme.dim),
         ]
     };
-    vec![
+    let mut rows = vec![
         vec![label("fingerprint"), (knock.fingerprint.clone(), theme.compare)],
         claimed,
         vec![
@@ -84,5 +160,9 @@ fn knock_rows(model: &Model, knock: &KnockInfo, since: Instant, now: Instant) ->
         ],
         vec![label("invite"), (knock.invite.clone(), theme.text)],
         keys,
-    ]
+    ];
+    if let Some(like) = &knock.looks_like {
+        rows.insert(3, vec![label("looks like"), (like.clone(), theme.warn)]);
+    }
+    rows
 }

@@ -25,8 +25,20 @@ pub(crate) fn knock(id: u32) -> KnockInfo {
         fingerprint: "k7qd-2mzr-x4vb-hn5t".into(),
         claimed: "Cleo".into(),
         trust: Trust::New,
+        looks_like: None,
         invite: "the first invite of this call, last use".into(),
         time_left: Duration::from_secs(97),
+    }
+}
+
+pub(crate) fn doubt(member: bool) -> DoubtInfo {
+    DoubtInfo {
+        identity: [7; 32],
+        fingerprint: "k7qd-2mzr-x4vb-hn5t".into(),
+        name: "Ben".into(),
+        known_fingerprint: "qrst-uvwx-yz23-4567".into(),
+        known: "verified 2026-08-29, call words".into(),
+        member,
     }
 }
 
@@ -35,6 +47,7 @@ fn person(name: &str, fingerprint: &str, trust: Trust, since: u64) -> PersonInfo
         name: name.into(),
         fingerprint: fingerprint.into(),
         trust,
+        looks_like: None,
         since_epoch: since,
         added_by: (since > 0).then(|| "Ada".into()),
         host: since == 0,

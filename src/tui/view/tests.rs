@@ -43,6 +43,8 @@ fn all_models() -> Vec<(&'static str, Model)> {
     knock.set_knocks(vec![samples::knock(1)], t);
     let mut waiting_knock = samples::waiting();
     waiting_knock.set_knocks(vec![samples::knock(1)], t);
+    let mut doubt = samples::call();
+    doubt.set_doubts(vec![samples::doubt(true)], t);
     let mut explain = samples::demo();
     explain.press(Key::Char('e'), Press::Down, t);
     let mut handed = samples::demo();
@@ -62,6 +64,7 @@ fn all_models() -> Vec<(&'static str, Model)> {
         ("call, grid", grid),
         ("call, knock", knock),
         ("call, leave", leave),
+        ("call, doubt", doubt),
         ("people", at_pane('p')),
         ("keys", at_pane('i')),
         ("figures", at_pane('s')),
@@ -162,6 +165,52 @@ fn a_changed_key_is_said_in_words() {
     model.set_knocks(vec![knock], samples::start());
     for size in [(80, 24), (120, 40)] {
         assert!(screen(&model, size).contains("NOT the key you know under this name"));
+    }
+}
+
+#[test]
+fn a_changed_key_stands_under_the_known_one_and_blocks() {
+    let t = samples::start();
+    for (member, model) in [(true, samples::call()), (false, samples::joining())] {
+        let mut model = model;
+        model.set_knocks(vec![samples::knock(1)], t);
+        model.set_doubts(vec![samples::doubt(member)], t);
+        for size in [(80, 24), (120, 40), (200, 60)] {
+            let text = screen(&model, size);
+            for fact in ["k7qd-2mzr-x4vb-hn5t", "qrst-uvwx-yz23-4567", "verified 2026-08-29", "Ben"] {
+                assert!(text.contains(fact), "{size:?} {fact}\n{text}");
+            }
+            assert!(text.contains("a it is them") && text.contains("d not sure"), "{text}");
+            assert!(!text.contains("more lines"), "{text}");
+        }
+        assert_eq!(model.press(Key::Char('a'), Press::Down, t), None, "guarded like a knock");
+        let later = t + Duration::from_secs(1);
+        assert_eq!(model.press(Key::Char('i'), Press::Down, later), None, "nothing else works");
+        let believe = crate::tui::update::Command::Believe([7; 32]);
+        assert_eq!(model.press(Key::Char('a'), Press::Down, later), Some(believe));
+        assert!(model.doubt().is_none() && model.knock().is_some());
+    }
+    let mut model = samples::call();
+    model.set_doubts(vec![samples::doubt(true)], t);
+    let text = screen(&model, (20, 8));
+    assert!(text.contains("k7qd-2mzr") && text.contains("qrst-uvwx"), "{text}");
+}
+
+#[test]
+fn a_name_that_looks_like_a_contacts_is_pointed_out() {
+    let mut model = samples::call();
+    let mut knock = samples::knock(1);
+    knock.looks_like = Some("CIeo, abcd-efgh-ijkl-mnop, met 2026-08-29, not verified".into());
+    if let Screen::Call(call) = &mut model.screen {
+        call.security.people[1].looks_like = knock.looks_like.clone();
+    }
+    model.press(Key::Char('i'), Press::Down, samples::start());
+    assert!(screen(&model, (120, 40)).contains("looks like CIeo"));
+    model.set_knocks(vec![knock], samples::start());
+    for size in [(80, 24), (120, 40)] {
+        let text = screen(&model, size);
+        assert!(text.contains("looks like   CIeo, abcd-efgh-ijkl-mnop"), "{text}");
+        assert!(text.contains("a let in"), "{text}");
     }
 }
 
