@@ -238,6 +238,57 @@ fn damaged_contacts_end_with_code_3_and_are_left_alone() {
 }
 
 #[test]
+fn a_passphrase_is_set_asked_for_changed_and_removed() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home();
+    let file = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        path
+    };
+    let (first, second) = (file("first", "correct horse\n"), file("second", "battery staple"));
+    let run = |passphrase: &Path, args: &[&str]| {
+        let mut command = command(home.path(), args);
+        let out = command.env("FACETTY_PASSPHRASE_FILE", passphrase).stdin(Stdio::null()).output();
+        let out = out.expect("runs");
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let fingerprint = |shown: &str| shown.lines().next().map(str::to_owned);
+    let plain = run(&first, &["id"]).1;
+    assert!(plain.contains("passphrase   none"), "{plain}");
+    let change = |with: &Path, to: &Path| {
+        run(with, &["id", "passphrase", "--new", to.to_str().expect("UTF-8")])
+    };
+    assert_eq!(change(&first, &first).0, Some(0));
+    let key = home.path().join("identity");
+    let sealed = std::fs::read_to_string(&key).expect("reads");
+    assert!(sealed.contains("argon2id") && !sealed.contains("seed "), "{sealed}");
+    // Looking needs no passphrase; the identity is the same.
+    let shown = run(Path::new("/nowhere"), &["id"]).1;
+    assert_eq!(fingerprint(&shown), fingerprint(&plain));
+    assert!(shown.contains("passphrase   set"), "{shown}");
+    // Calling needs it.
+    let call = ["call", "--json", "--video", "none", "--audio", "none", "--seconds", "100ms"];
+    let (code, _, message) = run(&second, &call);
+    assert_eq!(code, Some(3), "{message}");
+    assert!(message.contains("wrong passphrase"), "{message}");
+    assert_eq!(std::fs::read_to_string(&key).expect("reads"), sealed, "left as it was");
+    assert_eq!(run(&first, &call).0, Some(0));
+    // Changed, then removed.
+    assert_eq!(change(&second, &second).0, Some(3));
+    assert_eq!(change(&first, &second).0, Some(0));
+    assert_eq!(run(&first, &["id", "passphrase", "--remove"]).0, Some(3));
+    assert_eq!(run(&second, &["id", "passphrase", "--remove"]).0, Some(0));
+    assert_eq!(fingerprint(&run(&first, &["id"]).1), fingerprint(&plain));
+    // A file that others can read is no secret.
+    std::fs::set_permissions(&first, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    let (code, _, message) = change(&first, &first);
+    assert_eq!(code, Some(3));
+    assert!(message.contains("chmod 600"), "{message}");
+}
+
+#[test]
 fn wrong_settings_end_with_code_3_and_their_line() {
     let home = home();
     for (settings, expected) in [("nmae = \"Ada\"\n", "line 1"), ("video = \"webcam\"\n", "video")]

@@ -72,11 +72,15 @@ impl Call {
         self.contacts.look_at(&identity, &credential.name);
         let knocking = Knocking { link, invite, credential, key_package, since, deadline };
         self.knocks.insert(id, knocking);
-        self.event(Event::Knock { id, fingerprint, name });
+        self.event(Event::Knock { id, fingerprint, name: name.clone() });
         let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
         // A contact's name with another key is never let in on the strength of an invite alone.
         let named = self.is_named(&identity);
-        let changed = self.contacts.changed(&identity).is_some() && !named;
+        let known = self.contacts.changed(&identity).filter(|_| !named).cloned();
+        let changed = known.is_some();
+        if let Some(known) = known {
+            self.event(Event::Doubt { identity, name, known });
+        }
         let welcome = match &self.config.admit {
             Admit::Any => Some(true),
             Admit::Only(wanted) => Some(wanted.iter().any(|w| w.matches(&identity))),

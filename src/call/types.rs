@@ -224,9 +224,9 @@ pub enum Event {
         /// How.
         how: LeftHow,
     },
-    /// Somebody has a contact's name and another key: a host we are about to join, or a member
-    /// whom somebody else let in. Nothing is sent to them, nothing of them shown, until
-    /// [`Command::Believe`].
+    /// Somebody has a contact's name and another key: who knocks, the host we are about to join, or
+    /// a member whom somebody else let in. Nothing is sent to them, nothing of them shown, until
+    /// [`Command::Admit`] or [`Command::Believe`].
     Doubt {
         /// Their key: proven.
         identity: IdentityPublic,

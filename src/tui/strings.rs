@@ -28,7 +28,7 @@ pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
 pub const DOUBT: &str = "Another key than you know";
 /// What to do about it.
 pub const DOUBT_HOW: &str =
-    "A new device, or somebody else. Ask them another way, then compare both lines.";
+    "A new device, or somebody else: ask them another way, compare both lines.";
 /// The question before leaving.
 pub const LEAVE: &str = "Leave the call?";
 /// Pane titles.
