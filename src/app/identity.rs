@@ -82,11 +82,14 @@ fn cannot_open(error: OpenError) -> Failure {
 pub fn no_answer(error: AskError) -> Failure {
     match error {
         AskError::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
-        AskError::NoTerminal => {
-            Failure::new(Exit::Config, "the identity key has a passphrase and there is no terminal to ask on")
-                .next(format_args!("put it into a private file and name that in {PASSPHRASE_FILE}"))
+        AskError::NoTerminal => Failure::new(
+            Exit::Config,
+            "the identity key has a passphrase and there is no terminal to ask on",
+        )
+        .next(format_args!("put it into a private file and name that in {PASSPHRASE_FILE}")),
+        AskError::Io(e) => {
+            Failure::new(Exit::Device, format_args!("the terminal can't be used: {e}"))
         }
-        AskError::Io(e) => Failure::new(Exit::Device, format_args!("the terminal can't be used: {e}")),
     }
 }
 

@@ -1,8 +1,8 @@
 //! One participant put together: identity, sources, sinks, socket, call and node.
 
+use crate::app::contacts::known;
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{Admit, MediaOptions, PartyOptions};
-use crate::app::contacts::known;
 use crate::call::{self, Call, CallConfig, CallError, Tracks};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec};
 use crate::identity::{IdentityKey, IdentityPublic};

@@ -272,7 +272,8 @@ impl Call {
         if self.doubted_host().is_none_or(|(i, _)| i != identity) {
             return;
         }
-        if let PhaseState::Joining(joining) = std::mem::replace(&mut self.phase, PhaseState::Waiting)
+        if let PhaseState::Joining(joining) =
+            std::mem::replace(&mut self.phase, PhaseState::Waiting)
         {
             self.begin_joining(joining.door);
         }

@@ -422,7 +422,8 @@ impl Call {
 
     /// Closes every connection on the way to the host but `kept`.
     pub(super) fn stop_dialling(&mut self, kept: Option<LinkId>) {
-        let on_the_way = |l: &LinkState| matches!(l.stage, Stage::DiallingHost(_) | Stage::KnockSent);
+        let on_the_way =
+            |l: &LinkState| matches!(l.stage, Stage::DiallingHost(_) | Stage::KnockSent);
         let others: Vec<_> = self
             .links
             .iter()

@@ -206,8 +206,11 @@ fn words(words: &SafetyWords, contact: &Contact, as_json: bool, out: &mut Out) {
 
 /// The words as read, in any spelling of spaces, dots and capital letters.
 fn compare(words: &SafetyWords, read: &str, contact: &Contact) -> Result<(), Failure> {
-    let read: Vec<String> =
-        read.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let read: Vec<String> = read
+        .split(|c: char| !c.is_alphabetic())
+        .filter(|w| !w.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     if read.len() != words.words.len() {
         let what = format!("safety words are {}, not {}", words.words.len(), read.len());
         return Err(Failure::new(Exit::Usage, what)
@@ -215,9 +218,12 @@ fn compare(words: &SafetyWords, read: &str, contact: &Contact) -> Result<(), Fai
     }
     if read.iter().ne(words.words.iter()) {
         let who = contact.name();
-        return Err(Failure::new(Exit::Untrusted, format_args!("the words do not match: {who} is not verified"))
-            .cause("a word was misheard, or somebody else's key is in your contacts under this name")
-            .next("read all twelve again, slowly, over a channel on which you know each other"));
+        return Err(Failure::new(
+            Exit::Untrusted,
+            format_args!("the words do not match: {who} is not verified"),
+        )
+        .cause("a word was misheard, or somebody else's key is in your contacts under this name")
+        .next("read all twelve again, slowly, over a channel on which you know each other"));
     }
     Ok(())
 }

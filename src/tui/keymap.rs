@@ -144,8 +144,22 @@ const EVERYWHERE: &[Place] =
 pub const TABLE: &[Binding] = &[
     row(Char('a'), &[P::Knock], A::Admit, "a", "let in", "let the knocker in"),
     row(Char('d'), &[P::Knock], A::Decline, "d", "decline", "refuse the knocker"),
-    row(Char('a'), &[P::Doubt], A::Believe, "a", "it is them", "you are sure: it is them, with a new key"),
-    row(Char('d'), &[P::Doubt], A::Disbelieve, "d", "not sure", "you are not: nothing is sent to them"),
+    row(
+        Char('a'),
+        &[P::Doubt],
+        A::Believe,
+        "a",
+        "it is them",
+        "you are sure: it is them, with a new key",
+    ),
+    row(
+        Char('d'),
+        &[P::Doubt],
+        A::Disbelieve,
+        "d",
+        "not sure",
+        "you are not: nothing is sent to them",
+    ),
     row(Char('q'), &[P::LeaveQuestion], A::LeaveNow, "q", "leave", "leave the call"),
     row(Esc, &[P::LeaveQuestion], A::Close, "any other key", "stay", "stay in the call"),
     row(

@@ -78,7 +78,10 @@ impl How {
 impl Contact {
     /// What to call them: the petname, else the newest claimed name, else the fingerprint.
     pub fn name(&self) -> &str {
-        self.petname.as_deref().or(self.names.last().map(String::as_str)).unwrap_or(&self.fingerprint)
+        self.petname
+            .as_deref()
+            .or(self.names.last().map(String::as_str))
+            .unwrap_or(&self.fingerprint)
     }
 
     /// "verified 2026-08-29, call words" or "met 2026-08-29, not verified".
@@ -139,7 +142,11 @@ impl Contacts {
 
     /// Gives a contact our user's own name for it, or takes it away. Refused if another contact
     /// is called so: a petname stands for one key.
-    pub fn name(&mut self, identity: &[u8; 32], name: Option<&DisplayName>) -> Result<(), WhoError> {
+    pub fn name(
+        &mut self,
+        identity: &[u8; 32],
+        name: Option<&DisplayName>,
+    ) -> Result<(), WhoError> {
         if let Some(name) = name {
             let skeleton = name.skeleton();
             let taken = |(key, other): (&[u8; 32], &Contact)| {

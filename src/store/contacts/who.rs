@@ -29,7 +29,8 @@ impl Contacts {
         }
         let wanted = folded(word);
         let by_petname = |c: &Contact| c.petname.iter().any(|n| folded(n) == wanted);
-        let by_claim = |c: &Contact| c.petname.is_none() && c.names.iter().any(|n| folded(n) == wanted);
+        let by_claim =
+            |c: &Contact| c.petname.is_none() && c.names.iter().any(|n| folded(n) == wanted);
         let by_old_name = |c: &Contact| c.names.iter().any(|n| folded(n) == wanted);
         self.only(by_petname)
             .or_else(|| self.only(by_claim))

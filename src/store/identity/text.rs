@@ -77,9 +77,8 @@ fn plain(lines: &mut Lines<'_>) -> Result<Secret<32>, IdentityFileError> {
     let digits =
         line.strip_prefix("seed ").ok_or_else(|| lines.damaged(n, "expected \"seed …\""))?;
     let mut raw = Zeroizing::new([0u8; 32]);
-    unhex(digits.trim(), raw.as_mut()).ok_or_else(|| {
-        lines.damaged(n, "expected 64 hexadecimal digits after \"seed\"")
-    })?;
+    unhex(digits.trim(), raw.as_mut())
+        .ok_or_else(|| lines.damaged(n, "expected 64 hexadecimal digits after \"seed\""))?;
     let seed = Secret::take(&mut raw);
     let wrong = "the checksum does not fit: a digit of the seed was changed";
     checked(lines, checksum(b"facetty identity file 1", &[seed.expose()]), wrong)?;
@@ -96,8 +95,9 @@ fn sealed(lines: &mut Lines<'_>) -> Result<SealedSeed, IdentityFileError> {
 
     let (n, line) = lines.take("the line \"argon2id …\" is missing")?;
     let mut salt = [0; 16];
-    let cost = costs(line, &mut salt)
-        .ok_or_else(|| lines.damaged(n, "expected \"argon2id memory=… passes=… lanes=… salt=…\""))?;
+    let cost = costs(line, &mut salt).ok_or_else(|| {
+        lines.damaged(n, "expected \"argon2id memory=… passes=… lanes=… salt=…\"")
+    })?;
     if !cost.is_reasonable() {
         return Err(lines.damaged(n, "Argon2id would cost more than this facetty does"));
     }
@@ -125,11 +125,8 @@ fn costs(line: &str, salt: &mut [u8; 16]) -> Option<Cost> {
         return None;
     }
     let mut number = |name| field(words.next(), name)?.parse().ok();
-    let cost = Cost {
-        memory: number("memory=")?,
-        passes: number("passes=")?,
-        lanes: number("lanes=")?,
-    };
+    let cost =
+        Cost { memory: number("memory=")?, passes: number("passes=")?, lanes: number("lanes=")? };
     unhex(field(words.next(), "salt=")?, salt)?;
     words.next().is_none().then_some(cost)
 }

@@ -106,7 +106,8 @@ fn doubt_rows(model: &Model, doubt: &DoubtInfo, since: Instant, now: Instant) ->
     let keys = if now < since + KNOCK_GUARD {
         vec![(strings::KNOCK_WAIT.into(), theme.dim)]
     } else {
-        let no = if doubt.member { " not sure: nothing is sent to them" } else { " not sure: leave" };
+        let no =
+            if doubt.member { " not sure: nothing is sent to them" } else { " not sure: leave" };
         vec![
             ("a".into(), theme.key),
             (" it is them   ".into(), theme.text),

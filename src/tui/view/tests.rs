@@ -177,7 +177,8 @@ fn a_changed_key_stands_under_the_known_one_and_blocks() {
         model.set_doubts(vec![samples::doubt(member)], t);
         for size in [(80, 24), (120, 40), (200, 60)] {
             let text = screen(&model, size);
-            for fact in ["k7qd-2mzr-x4vb-hn5t", "qrst-uvwx-yz23-4567", "verified 2026-08-29", "Ben"] {
+            for fact in ["k7qd-2mzr-x4vb-hn5t", "qrst-uvwx-yz23-4567", "verified 2026-08-29", "Ben"]
+            {
                 assert!(text.contains(fact), "{size:?} {fact}\n{text}");
             }
             assert!(text.contains("a it is them") && text.contains("d not sure"), "{text}");
