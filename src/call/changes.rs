@@ -4,8 +4,8 @@
 use super::membership::{CREDENTIAL_LIFE, HEALING, KEEP_BUNDLES};
 use super::*;
 use crate::group::{
-    Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Pending, Reason,
-    ReceiveError, Received,
+    Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Order,
+    OrderKind, Pending, Reason, ReceiveError, Received, Statement,
 };
 use crate::identity::Credential;
 use crate::wire::control::{Ack, Control};
@@ -160,12 +160,13 @@ impl Call {
     }
 
     pub(super) fn take_ack(&mut self, from: MemberId, ack: &Ack) {
-        let Some(group) = &self.group else { return };
-        match group.verify_ack(from, &group_ack(ack)) {
-            Ok(Agreement::Same) => self.epoch_acked(from, ack.epoch),
-            Ok(Agreement::Differs) => self.event(Event::Split(from)),
-            Ok(Agreement::OtherEpoch) => {}
-            Err(_) => self.counters.bad_group += 1,
+        let Some(group) = &mut self.group else { return };
+        let taken = group_ack(ack).map(|ack| group.take_ack(from, &ack));
+        match taken.and_then(Result::ok).map(|taken| taken.agreement) {
+            Some(Agreement::Same) => self.epoch_acked(from, ack.epoch),
+            Some(Agreement::Differs) => self.event(Event::Split(from)),
+            Some(Agreement::OtherEpoch) => {}
+            None => self.counters.bad_group += 1,
         }
     }
 
@@ -210,20 +211,24 @@ impl Call {
         if sequencer && !self.peers.members.is_empty() { self.rekey(now) } else { Ok(()) }
     }
 
+    /// By decision: an order, signed by this participant's identity, that the next commit carries.
     pub(super) fn remove(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        self.remove_because(member, Reason::Decision, now)
+        let who = self.sequencer_name();
+        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+        if !group.is_sequencer() {
+            return Err(CallError::NotSequencer(who));
+        }
+        let roster = group.roster();
+        let row = roster.member(member).ok_or(CallError::Gone("that member"))?;
+        let order = group.draft_order(OrderKind::Remove(row.identity))?;
+        let [id, serial, body] = order.fields();
+        let signature = self.identity.sign(Order::PURPOSE, &[&id, &serial, &body]);
+        group.take_order(&order.signed(self.identity.public().0, signature))?;
+        let pending = group.update(&Checker { group_id: group.id(), now: now.wall })?;
+        self.commit(pending, now)
     }
 
     pub(super) fn remove_lost(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        self.remove_because(member, Reason::Lost, now)
-    }
-
-    pub(super) fn remove_because(
-        &mut self,
-        member: MemberId,
-        reason: Reason,
-        now: Now,
-    ) -> Result<(), CallError> {
         let who = self.sequencer_name();
         let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
         let check = Checker { group_id: group.id(), now: now.wall };
@@ -233,7 +238,7 @@ impl Call {
         if !group.roster().members.iter().any(|m| m.id == member) {
             return Err(CallError::Gone("that member"));
         }
-        let pending = group.remove(&[member], reason, &check)?;
+        let pending = group.remove_lost(&[member], &check)?;
         self.commit(pending, now)
     }
 
@@ -282,11 +287,18 @@ impl Call {
 }
 
 pub(super) fn wire_ack(ack: crate::group::Ack) -> Ack {
-    let crate::group::Ack { epoch, commit_hash, auth_hash, signature } = ack;
-    Ack { epoch, commit_hash, auth_hash, signature }
+    let commit_hash = ack.commit_hash();
+    let crate::group::Ack { epoch, auth_hash, statement, signature } = ack;
+    let statement = statement.map(|statement| statement.encode()).unwrap_or_default().into();
+    Ack { epoch, commit_hash, auth_hash, signature, statement }
 }
 
-fn group_ack(ack: &Ack) -> crate::group::Ack {
-    let Ack { epoch, commit_hash, auth_hash, signature } = *ack;
-    crate::group::Ack { epoch, commit_hash, auth_hash, signature }
+/// `None` when the statement in it doesn't parse.
+fn group_ack(ack: &Ack) -> Option<crate::group::Ack> {
+    let statement = match &ack.statement[..] {
+        [] => None,
+        bytes => Some(Statement::parse(bytes).ok()?),
+    };
+    let Ack { epoch, auth_hash, signature, .. } = *ack;
+    Some(crate::group::Ack { epoch, auth_hash, statement, signature })
 }

@@ -422,6 +422,9 @@ pub enum CallError {
     /// The group refused a proposal of ours.
     #[error("the group refused: {0}")]
     Propose(#[from] group::ProposeError),
+    /// The group refused an order of ours.
+    #[error("the group refused: {0}")]
+    Order(#[from] group::OrderError),
     /// The group could not enter its next epoch.
     #[error("the group cannot go on: {0}")]
     Merge(#[from] group::MergeError),

@@ -1,15 +1,16 @@
 //! A commit travels with everything it needs, as one unit: the message with a new member's
-//! pre-shared key, the proposals it refers to, and the commit itself. Out of order they would
+//! pre-shared key, the proposals it refers to, its committer's statement, and the commit itself. Out of order they would
 //! fail (a commit before its proposal, a commit before its PSK), and some members would never
 //! get a proposal that went to the sequencer only.
 
 use super::bytes::{Malformed, Reader, put_bytes, put_count};
-use super::{MAX_BUNDLE, MAX_PROPOSAL};
+use super::statement::Statement;
+use super::{MAX_BUNDLE, MAX_PROPOSAL, sha256};
 use std::collections::VecDeque;
 
 /// First byte of a bundle. An MLS message begins with 0x00 (version 0x0001), so the two can't be
 /// taken for one another.
-const BUNDLE: u8 = 0xB1;
+const BUNDLE: u8 = 0xB3;
 /// Proposals in one bundle: more than all members asking for two things each.
 const MAX_PROPOSALS: usize = 64;
 
@@ -18,6 +19,8 @@ pub(super) struct Bundle<'a> {
     pub(super) psk: Option<&'a [u8]>,
     pub(super) proposals: Vec<&'a [u8]>,
     pub(super) commit: &'a [u8],
+    /// Names this commit; who signed it is not checked here.
+    pub(super) statement: Statement,
 }
 
 impl<'a> Bundle<'a> {
@@ -44,8 +47,9 @@ impl<'a> Bundle<'a> {
         }
         let proposals = (0..n).map(|_| r.bytes(MAX_PROPOSAL)).collect::<Result<_, _>>()?;
         let commit = r.bytes(MAX_BUNDLE)?;
+        let statement = Statement::read_in_bundle(&mut r, sha256(commit))?;
         r.end()?;
-        Ok(Self { psk, proposals, commit })
+        Ok(Self { psk, proposals, commit, statement })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -56,6 +60,7 @@ impl<'a> Bundle<'a> {
         put_count(&mut out, self.proposals.len());
         self.proposals.iter().for_each(|proposal| put_bytes(&mut out, proposal));
         put_bytes(&mut out, self.commit);
+        self.statement.put_in_bundle(&mut out);
         out
     }
 }
@@ -83,15 +88,21 @@ impl Seen {
 mod tests {
     use super::*;
 
+    fn statement() -> Statement {
+        let (by, confirmation, commit_hash) = ([1; 32], [2; 32], sha256(b"commit"));
+        Statement { by, epoch: 9, confirmation, commit_hash, signature: [3; 64] }
+    }
+
     #[test]
     fn a_bundle_parses_back_and_no_part_of_it_does() {
         for psk in [None, Some(&b"psk"[..])] {
-            let bundle = Bundle { psk, proposals: vec![b"one", b""], commit: b"commit" };
+            let proposals: Vec<&[u8]> = vec![b"one", b""];
+            let bundle = Bundle { psk, proposals, commit: b"commit", statement: statement() };
             let bytes = bundle.encode();
             let parsed = Bundle::parse(&bytes).unwrap();
             assert_eq!(
-                (parsed.psk, parsed.proposals, parsed.commit),
-                (psk, bundle.proposals, &b"commit"[..])
+                (parsed.psk, parsed.proposals, parsed.commit, parsed.statement),
+                (psk, bundle.proposals, &b"commit"[..], statement())
             );
             for n in 0..bytes.len() {
                 assert!(Bundle::parse(&bytes[..n]).is_err());

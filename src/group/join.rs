@@ -7,7 +7,7 @@ use super::provider::{self, LeafSigner, NoRandomness, Provider, SUITE};
 use super::rules::{CredentialCheck, Person};
 use super::state::GroupState;
 use super::{
-    CreateError, Group, InvitePsk, LocalMember, MAX_PROPOSAL, MAX_WELCOME, Malformed, own,
+    CreateError, Group, InvitePsk, LocalMember, MAX_PROPOSAL, MAX_WELCOME, Malformed, own, sha256,
 };
 use crate::wire::link::MemberId;
 use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
@@ -51,6 +51,9 @@ pub enum JoinError {
     /// No group state, one that doesn't parse, or one that doesn't fit the tree.
     #[error("tree and group state don't fit together")]
     State,
+    /// A member was removed by an order.
+    #[error("a member is there that was removed by order")]
+    Barred,
     /// A member's credential is not valid, not its leaf's, or an identity is there twice.
     #[error("a member's credential: {0}")]
     Credential(String),
@@ -119,6 +122,11 @@ impl Group {
     }
 }
 
+/// Names a key package by what can be used once: its init key (RFC 9420 §10).
+pub(super) fn package_hash(package: &KeyPackage) -> [u8; 32] {
+    sha256(package.hpke_init_key().as_slice())
+}
+
 /// Checks a key package's signatures; whose it is, policy judges.
 pub(super) fn parse_key_package(
     provider: &Provider,
@@ -164,23 +172,13 @@ impl PendingJoin {
         if !host_present {
             return Err(JoinError::NoHost);
         }
+        if people.values().any(|person| state.is_barred(&person.identity)) {
+            return Err(JoinError::Barred);
+        }
         let mls = staged.into_group(&self.provider).map_err(|e| JoinError::Mls(e.to_string()))?;
         self.provider.storage().forget_between_epochs();
-        Ok(Group {
-            mls,
-            provider: self.provider,
-            signer: self.signer,
-            id: self.group_id,
-            state,
-            people,
-            me,
-            pool: Default::default(),
-            psks: BTreeMap::new(),
-            seen: Default::default(),
-            commit_hash: None,
-            pending: None,
-            evicted: false,
-        })
+        let parts = (mls, self.provider, self.signer);
+        Ok(Group::begin(parts, self.group_id, state, people, me))
     }
 
     /// Decrypts and verifies the Welcome, with the invite's PSK and no other.
@@ -229,7 +227,7 @@ impl PendingJoin {
             && people.get(&seat.leaf).is_some_and(|me| me.leaf_key == self.leaf_key)
             && seat.id.0.checked_add(1) == Some(state.next_serial)
             && seat.since_epoch == epoch
-            && seat.added_by == Some(state.sequencer);
+            && seat.added_by.is_some();
         if fits { Ok(seat.id) } else { Err(JoinError::State) }
     }
 }

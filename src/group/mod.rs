@@ -31,37 +31,52 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod branch;
 mod bundle;
 mod bytes;
 mod commit;
 mod export;
+mod history;
 mod join;
 mod message;
+mod note;
+mod order;
 mod policy;
 mod propose;
 mod provider;
 mod receive;
 mod roster;
 mod rules;
+mod signed;
 mod state;
+mod statement;
 mod storage;
+mod succession;
 #[cfg(test)]
 mod tests;
 
+pub use branch::{Branch, MAX_BRANCH, Standing};
 pub use bytes::Malformed;
 pub use commit::{CommitError, InvitePsk, Pending};
-pub use export::{Ack, AckError, Agreement, BasesError};
+pub use export::{Ack, AckError, AckTaken, Agreement, BasesError};
+pub use history::{KEPT_EPOCHS, Remembered};
 pub use join::{Applicant, Expect, JoinError, KeyPackageError, PendingJoin, key_package};
 pub use message::MessageError;
-pub use propose::ProposeError;
+pub use order::{MAX_HELD_ORDERS, MAX_ORDER, Mark, Order, OrderError, OrderKind, OrderTaken};
+pub use propose::{MAX_PER_MEMBER, ProposeError};
 pub use provider::NoRandomness;
 pub use receive::{MergeError, ReceiveError, Received, Staged};
 pub use roster::{Roster, RosterRow};
 pub use rules::{
     Ask, CheckedCredential, CredentialCheck, CredentialRefused, PolicyViolation, Reason, Violation,
 };
-pub use state::{GroupState, Impossible, MAX_LEAF, MAX_MEMBERS, Seat};
+pub use state::{
+    Former, GroupState, Impossible, MAX_FORMER, MAX_LEAF, MAX_LIST, MAX_MEMBERS, Seat,
+    Standing as OrderedStanding,
+};
+pub use statement::{Equivocation, Statement};
 pub use storage::StorageError;
+pub use succession::{Beat, BeatError, Grant, GrantError, MAX_TERM_AHEAD, Succession};
 
 use crate::secret::Secret;
 use crate::wire::link::MemberId;
@@ -104,12 +119,21 @@ pub struct Group {
     /// Checked proposals of this epoch, ours and others'.
     pool: Pool,
     /// Pre-shared keys announced in this epoch, by hash of the message they came in.
-    psks: BTreeMap<[u8; 32], message::PskOffer>,
+    psks: BTreeMap<[u8; 32], receive::Offered>,
     seen: Seen,
-    /// SHA-256 of the commit that led to this epoch; `None` for the founder and for joiners.
-    commit_hash: Option<[u8; 32]>,
+    /// Key packages that were added, by hash.
+    used: Seen,
+    /// Commits that came with somebody else's statement, by hash.
+    parked: BTreeMap<[u8; 32], Box<Staged>>,
+    /// On the commit that led to this epoch; `None` for the founder and for joiners.
+    statement: Option<Statement>,
     /// Our commit that waits for [`Group::merge_pending`].
     pending: Option<[u8; 32]>,
+    /// The term and candidate we granted in this epoch.
+    granted: Option<(u32, MemberId)>,
+    /// Orders, carried out or not.
+    held: Vec<order::SignedOrder>,
+    history: history::History,
     evicted: bool,
 }
 
@@ -161,21 +185,40 @@ impl Group {
             provider::credential_with_key(&person.credential, person.leaf_key),
         )
         .map_err(|e| CreateError::Mls(e.to_string()))?;
-        Ok(Self {
+        let people = [(0, person)].into();
+        Ok(Self::begin((mls, provider, signer), group_id, state, people, MemberId(0)))
+    }
+
+    /// A founder's or joiner's first epoch.
+    fn begin(
+        (mls, provider, signer): (MlsGroup, Provider, LeafSigner),
+        id: [u8; 16],
+        state: GroupState,
+        people: BTreeMap<u8, Person>,
+        me: MemberId,
+    ) -> Self {
+        let mut group = Self {
             mls,
             provider,
             signer,
-            id: group_id,
+            id,
             state,
-            people: [(0, person)].into(),
-            me: MemberId(0),
+            people,
+            me,
             pool: Pool::default(),
             psks: BTreeMap::new(),
             seen: Seen::default(),
-            commit_hash: None,
+            used: Seen::default(),
+            parked: BTreeMap::new(),
+            statement: None,
             pending: None,
+            granted: None,
+            held: Vec::new(),
+            history: history::History::default(),
             evicted: false,
-        })
+        };
+        group.remember(None);
+        group
     }
 
     /// Group id.
@@ -224,18 +267,58 @@ impl Group {
     }
 
     /// What moves to the next epoch, and what must not.
-    fn enter(&mut self, verdict: policy::Verdict, commit_hash: [u8; 32]) {
+    fn enter(&mut self, verdict: policy::Verdict, statement: Statement) {
+        let committer = self.people.iter().find(|(_, p)| p.leaf_key == statement.by);
+        let committer = committer.and_then(|(leaf, _)| self.state.at_leaf(*leaf)).map(|s| s.id);
+        // Our own commit's statement, too: it is the only one we may have signed for that epoch.
+        let _ = self.history.note(&self.id, &statement);
         self.evicted = verdict.state.of(self.me).is_none();
         self.state = verdict.state;
         self.people = verdict.people;
-        self.commit_hash = Some(commit_hash);
+        self.statement = Some(statement);
         self.pending = None;
+        self.granted = None;
         self.pool = Pool::default();
         self.psks.clear();
+        self.parked.clear();
+        verdict.package.into_iter().for_each(|package| self.used.insert(package));
+        for order in verdict.note.orders {
+            self.hold(order);
+        }
         if self.evicted {
             self.provider.storage().wipe();
-        } else {
-            self.provider.storage().forget_between_epochs();
+            return;
+        }
+        self.provider.storage().forget_between_epochs();
+        self.remember(committer.zip(verdict.note.grants));
+    }
+
+    /// Notes the epoch we are in, and our own ack of it.
+    fn remember(&mut self, succession: Option<(MemberId, succession::Grants)>) {
+        let seats = self.state.order.iter();
+        let people = seats.filter_map(|seat| {
+            let person = self.people.get(&seat.leaf)?;
+            Some((seat.id, (person.leaf_key, person.identity)))
+        });
+        self.history.push(history::Entry {
+            epoch: self.epoch(),
+            confirmation: self.confirmation_hash(),
+            people: people.collect(),
+            sequencer: self.state.sequencer,
+            statement: self.statement,
+            auth_hash: sha256(&self.authenticator()),
+            succession,
+            acks: BTreeMap::new(),
+            statements: BTreeMap::new(),
+        });
+        let own = self.sign_ack();
+        self.count_ack(self.me, &own);
+        for (member, ack) in self.history.take_early() {
+            match ack.epoch.cmp(&self.epoch()) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => self.count_ack(member, &ack),
+                std::cmp::Ordering::Greater => self.history.keep_early(member, ack),
+            }
         }
     }
 }

@@ -4,16 +4,21 @@
 //! one that can't be committed blocks the rest. So they stay in a pool of our own – judged first –
 //! and enter the library only for the one commit that uses them.
 
+use super::commit::InvitePsk;
+use super::bytes::{Malformed, Reader, put_bytes};
+use super::join::{KeyPackageError, parse_key_package};
+use super::message::PskOffer;
 use super::policy::View;
-use super::rules::{Ask, PolicyViolation, Reason, Violation};
-use super::{Group, sha256};
+use super::receive::Offered;
+use super::rules::{Ask, CredentialCheck, PolicyViolation, Violation};
+use super::{Group, MAX_PROPOSAL, sha256};
 use crate::wire::link::MemberId;
-use openmls::prelude::{LeafNodeIndex, LeafNodeParameters, MlsMessageOut, QueuedProposal};
+use openmls::prelude::{LeafNodeParameters, MlsMessageOut, QueuedProposal};
 use openmls_traits::OpenMlsProvider as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Proposals one member may have in the pool in one epoch.
-const MAX_PER_MEMBER: usize = 32;
+pub const MAX_PER_MEMBER: usize = 32;
 
 /// Asking failed.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +29,12 @@ pub enum ProposeError {
     /// The sequencer commits its own changes; to leave, it hands over first.
     #[error("the sequencer doesn't propose")]
     IsSequencer,
-    /// Only the host asks for others to be removed.
-    #[error("only the host removes others")]
-    NotHost,
-    /// Nobody of that number is in the group.
-    #[error("{0} is not in the group")]
-    UnknownMember(MemberId),
+    /// The newcomer's key package is not valid.
+    #[error("key package: {0}")]
+    KeyPackage(#[from] KeyPackageError),
+    /// The others would refuse it.
+    #[error("the others would refuse: {0}")]
+    Refused(Violation),
     /// The MLS library refused.
     #[error("MLS: {0}")]
     Mls(String),
@@ -59,6 +64,21 @@ impl Pool {
         self.0.remove(hash)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The invite a pooled Add names.
+    pub(super) fn invite_of(&self, queued: &QueuedProposal) -> Option<[u8; 8]> {
+        let reference = queued.proposal_reference_ref();
+        let pooled = self.0.values().find(|p| p.queued.proposal_reference_ref() == reference)?;
+        match pooled.ask {
+            Ask::Add { invite, .. } => invite,
+            _ => None,
+        }
+    }
+
     /// Nothing is evicted to make room: a bundle may refer to any proposal of the epoch, and MLS
     /// decrypts each message only once.
     pub(super) fn insert(
@@ -77,31 +97,79 @@ impl Pool {
         Ok(hash)
     }
 
-    /// What a commit by `sequencer` takes from the pool besides the removals it makes itself: one
-    /// removal per member (its own wish to leave first), the newest update of each member that
-    /// stays. Ordered by leaf-independent rules, so that the same pool gives the same commit.
-    pub(super) fn choose(&self, sequencer: MemberId) -> Vec<[u8; 32]> {
-        let mut removals: BTreeMap<MemberId, (Reason, [u8; 32])> = BTreeMap::new();
+    /// What a commit by `committer` takes from the pool: every wish to leave, the newest update of
+    /// each member that stays, and, when it may add, the first Add. `out` are members the commit
+    /// removes anyway. The same pool gives the same commit, whatever the keys are.
+    pub(super) fn choose(
+        &self,
+        committer: MemberId,
+        out: &BTreeSet<MemberId>,
+        adds: bool,
+    ) -> Vec<[u8; 32]> {
+        let mut leaves: BTreeMap<MemberId, (usize, [u8; 32])> = BTreeMap::new();
         let mut updates: BTreeMap<MemberId, (usize, [u8; 32])> = BTreeMap::new();
+        let mut add: Option<(usize, [u8; 32])> = None;
         for (hash, pooled) in &self.0 {
+            let this = (pooled.serial, *hash);
             match pooled.ask {
                 Ask::Leave => {
-                    removals.insert(pooled.from, (Reason::Left, *hash));
-                }
-                Ask::Remove(who) => {
-                    removals.entry(who).or_insert((Reason::Decision, *hash));
+                    let first = leaves.entry(pooled.from).or_insert(this);
+                    *first = (*first).min(this);
                 }
                 Ask::Update => {
-                    let newest = updates.entry(pooled.from).or_insert((pooled.serial, *hash));
-                    *newest = (*newest).max((pooled.serial, *hash));
+                    let newest = updates.entry(pooled.from).or_insert(this);
+                    *newest = (*newest).max(this);
                 }
+                Ask::Add { .. } if adds => add = Some(add.map_or(this, |first| first.min(this))),
+                Ask::Add { .. } => {}
             }
         }
-        removals.remove(&sequencer);
-        updates.remove(&sequencer);
-        updates.retain(|who, _| !removals.contains_key(who));
-        let removals = removals.into_values().map(|(_, hash)| hash);
-        removals.chain(updates.into_values().map(|(_, hash)| hash)).collect()
+        leaves.retain(|who, _| *who != committer && !out.contains(who));
+        updates.retain(|who, _| {
+            *who != committer && !out.contains(who) && !leaves.contains_key(who)
+        });
+        leaves.into_values().chain(updates.into_values()).chain(add).map(|(_, hash)| hash).collect()
+    }
+}
+
+/// First byte of a request: an Add proposal, with the invite's secret if it has one. Neither a
+/// bundle nor an MLS message begins with it.
+const REQUEST: u8 = 0xB2;
+
+/// An Add proposal on its way to the sequencer.
+pub(super) struct Request<'a> {
+    pub(super) offer: Option<&'a [u8]>,
+    pub(super) proposal: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn is_one(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&REQUEST)
+    }
+
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        if bytes.len() > MAX_PROPOSAL {
+            return Err(Malformed);
+        }
+        let mut r = Reader::new(bytes);
+        if r.u8()? != REQUEST {
+            return Err(Malformed);
+        }
+        let offer = match r.u8()? {
+            0 => None,
+            1 => Some(r.bytes(MAX_PROPOSAL)?),
+            _ => return Err(Malformed),
+        };
+        let proposal = r.bytes(MAX_PROPOSAL)?;
+        r.end()?;
+        Ok(Self { offer, proposal })
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![REQUEST, u8::from(self.offer.is_some())];
+        self.offer.iter().for_each(|offer| put_bytes(&mut out, offer));
+        put_bytes(&mut out, self.proposal);
+        out
     }
 }
 
@@ -124,20 +192,53 @@ impl Group {
         self.proposed(Ask::Update, message)
     }
 
-    /// As the host, asks for a member to be removed.
-    pub fn propose_remove(&mut self, who: MemberId) -> Result<Vec<u8>, ProposeError> {
+    /// Asks the sequencer to add the owner of a key package; we must be host or admitter. `psk` is
+    /// that of the invite it came with. Its Welcome comes back to us: [`super::Pending::added_for`].
+    pub fn propose_add(
+        &mut self,
+        key_package: &[u8],
+        psk: Option<InvitePsk<'_>>,
+        check: &dyn CredentialCheck,
+    ) -> Result<Vec<u8>, ProposeError> {
         self.may_propose()?;
-        let host = self.people.get(&self.leaf()).is_some_and(|me| me.identity == self.state.host);
-        if !host {
-            return Err(ProposeError::NotHost);
-        }
-        let seat = self.state.of(who).ok_or(ProposeError::UnknownMember(who))?;
-        let leaf = LeafNodeIndex::new(u32::from(seat.leaf));
+        let package = parse_key_package(&self.provider, key_package)?;
+        let invite = psk.map(|psk| psk.invite);
+        let view = self.view(check);
+        let person = view.newcomer(&self.state, &package).map_err(ProposeError::Refused)?;
+        let added = view
+            .added(&self.state, self.me, self.leaf(), &person, invite)
+            .map_err(ProposeError::Refused)?;
+        let ask = Ask::Add { identity: person.identity, invite, back: added.back };
+
+        self.mls.set_aad(invite.map(|invite| invite.to_vec()).unwrap_or_default());
         let message = self
             .mls
-            .propose_remove_member(&self.provider, &self.signer, leaf)
+            .propose_add_member(&self.provider, &self.signer, &package)
             .map(|(message, _)| message);
-        self.proposed(Ask::Remove(who), message)
+        self.mls.set_aad(Vec::new());
+        let proposal = self.proposed(ask, message)?;
+        let mut offered = None;
+        if let Some(psk) = psk {
+            let offer = PskOffer { invite: psk.invite, secret: psk.secret.duplicate() };
+            let message = self.seal_psk(&offer).map_err(|e| ProposeError::Mls(e.to_string()))?;
+            // Nobody can open a message of its own: it is known again by its hash.
+            self.psks.insert(
+                sha256(&message),
+                Offered { by: self.me, offer, message: message.clone() },
+            );
+            offered = Some(message);
+        }
+        Ok(Request { offer: offered.as_deref(), proposal: &proposal }.encode())
+    }
+
+    /// Asks the sequencer to take somebody back, whose identity was lost or is still in the
+    /// roster. Any member may, and no invite is needed.
+    pub fn propose_back(
+        &mut self,
+        key_package: &[u8],
+        check: &dyn CredentialCheck,
+    ) -> Result<Vec<u8>, ProposeError> {
+        self.propose_add(key_package, None, check)
     }
 
     fn may_propose(&self) -> Result<(), ProposeError> {
@@ -175,6 +276,15 @@ impl Group {
 
     /// What policy rests on.
     pub(super) fn view<'a>(&'a self, check: &'a dyn super::CredentialCheck) -> View<'a> {
-        View { epoch: self.epoch(), state: &self.state, people: &self.people, check }
+        View {
+            name: self.epoch_name(),
+            state: &self.state,
+            people: &self.people,
+            check,
+            pool: &self.pool,
+            me: self.me,
+            granted: self.granted,
+            orders_out: self.orders_out(),
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! The words of the rules: whose credential, what is asked for, why somebody is out, and how a
 //! rule can be broken. The rules themselves are in `policy`.
 
-use super::bytes::{Malformed, Reader, put_count};
 use super::state::Impossible;
 use crate::wire::link::MemberId;
 use openmls::prelude::LeafNode;
-use std::collections::BTreeMap;
 
 /// What a credential says once it has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +45,24 @@ pub struct PolicyViolation {
 /// The ways to break the rules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A commit by somebody else than the sequencer.
+    /// A commit by somebody else than the sequencer, without grants.
     #[error("committed without being the sequencer")]
     NotSequencer,
+    /// A commit of a lower term than the one we granted in this epoch.
+    #[error("committed in a term that is over: term {0} was granted")]
+    Fenced(u32),
+    /// Grants for another epoch, branch, term or candidate, or not signed by their voters.
+    #[error("grants that don't hold")]
+    Grants,
+    /// Too few grants, and ours is not among them.
+    #[error("took over with too few grants")]
+    Minority,
+    /// Took over although an order we hold removes it.
+    #[error("took over although it is ordered out")]
+    OrderedOut,
+    /// An order that isn't signed, isn't its signer's to give, or changes nothing.
+    #[error("an order that doesn't hold")]
+    Order,
     /// Signed by no member of this epoch, or from outside the group.
     #[error("not a member")]
     NotAMember,
@@ -62,7 +75,16 @@ pub enum Violation {
     /// Adds somebody the lock doesn't let back in.
     #[error("added somebody while the group is locked")]
     Locked,
-    /// Removes somebody else without being the host, or for a reason it may not give.
+    /// Adds somebody who was removed by decision.
+    #[error("added somebody who was removed by decision")]
+    Barred,
+    /// Adds somebody with an invite that nobody comes in with any more.
+    #[error("added somebody with a void invite")]
+    Voided,
+    /// Asks to add somebody with a key package that was used before.
+    #[error("asked to add somebody with a used key package")]
+    UsedBefore,
+    /// Removes somebody else without an order, or for a reason it may not give.
     #[error("removed somebody it may not remove")]
     MayNotRemove,
     /// An identity that is in the group already.
@@ -83,7 +105,7 @@ pub enum Violation {
     /// A pre-shared key that isn't an invite's, or without somebody added.
     #[error("a pre-shared key that doesn't belong there")]
     Psk,
-    /// The commit's note on removals is malformed or doesn't fit its removals.
+    /// The commit's note is malformed or doesn't fit the commit.
     #[error("a note that doesn't fit the commit")]
     Note,
     /// Group context extensions other than the required ones, or a state that doesn't parse.
@@ -108,10 +130,12 @@ pub enum Violation {
 pub enum Reason {
     /// Asked to leave.
     Left,
-    /// The host decided.
+    /// By order.
     Decision,
-    /// The sequencer says it can't be heard.
+    /// The committer says it can't be heard.
     Lost,
+    /// Came back: a new seat for the same identity, by the same commit.
+    Replaced,
 }
 
 /// What a proposal asks the sequencer for.
@@ -119,9 +143,15 @@ pub enum Reason {
 pub enum Ask {
     /// The proposer wants to leave.
     Leave,
-    /// The host wants this member removed. About the sequencer itself: it should hand over, then
-    /// the host asks again.
-    Remove(MemberId),
+    /// The proposer wants somebody in.
+    Add {
+        /// Identity key.
+        identity: [u8; 32],
+        /// The invite it knocked with.
+        invite: Option<[u8; 8]>,
+        /// It was lost, or is still in the roster and gets a new seat.
+        back: bool,
+    },
     /// The proposer changes its keys (healing).
     Update,
 }
@@ -146,75 +176,5 @@ impl Person {
     pub(super) fn sits_on(&self, leaf: &LeafNode) -> bool {
         leaf.credential().serialized_content() == self.credential
             && leaf.signature_key().as_slice() == self.leaf_key
-    }
-}
-
-/// A commit's authenticated data: why its committer removed whom. Empty when it didn't.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Note(pub(super) BTreeMap<u8, Reason>);
-
-impl Note {
-    const VERSION: u8 = 1;
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
-        let mut out = vec![Self::VERSION];
-        put_count(&mut out, self.0.len());
-        for (leaf, why) in &self.0 {
-            out.push(*leaf);
-            out.push(match why {
-                Reason::Left => 0,
-                Reason::Decision => 1,
-                Reason::Lost => 2,
-            });
-        }
-        out
-    }
-
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut note = Self::default();
-        if bytes.is_empty() {
-            return Ok(note);
-        }
-        let mut r = Reader::new(bytes);
-        if r.u8()? != Self::VERSION {
-            return Err(Malformed);
-        }
-        for _ in 0..r.u8()? {
-            let leaf = r.u8()?;
-            let why = match r.u8()? {
-                1 => Reason::Decision,
-                2 => Reason::Lost,
-                _ => return Err(Malformed),
-            };
-            note.0.insert(leaf, why);
-        }
-        r.end()?;
-        if note.encode() == bytes { Ok(note) } else { Err(Malformed) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_parses_back_in_one_form_only() {
-        let note = Note([(3, Reason::Decision), (5, Reason::Lost)].into());
-        let bytes = note.encode();
-        assert_eq!(Note::parse(&bytes), Ok(note));
-        assert_eq!(Note::parse(&[]), Ok(Note::default()));
-        for bad in [
-            &bytes[..4],
-            &[1, 0],
-            &[1, 2, 5, 2, 3, 1],
-            &[1, 2, 3, 1, 3, 1],
-            &[1, 1, 3, 0],
-            &[2, 1, 3, 1],
-        ] {
-            assert_eq!(Note::parse(bad), Err(Malformed));
-        }
     }
 }

@@ -1,21 +1,25 @@
 //! The group's own state: one GroupContext extension (0xF0F1), so that MLS itself makes sure all
-//! members agree on it. Only the sequencer's commits rewrite it, and only to what every receiver
-//! computes for itself from the commit's proposals ([`GroupState::after`]).
+//! members agree on it. Only commits of whoever leads rewrite it, and only to what every receiver
+//! computes for itself from the commit's proposals and orders ([`GroupState::after`]).
 
 use super::bytes::{Malformed, Reader, put_count};
+use super::order::{Mark, OrderKind};
+use super::rules::Reason;
 use crate::wire::link::MemberId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Extension type, from the private-use range (RFC 9420 §17.3).
 pub(super) const EXTENSION: u16 = 0xF0F1;
 /// Layout version of the extension.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Members a group can have.
 pub const MAX_MEMBERS: usize = 16;
 /// Highest leaf index: the KID has six bits for it.
 pub const MAX_LEAF: u8 = 63;
 /// Entries in each of the lists of keys and invites.
-const MAX_LIST: usize = 128;
+pub const MAX_LIST: usize = 128;
+/// Lost members that are remembered; the longest lost is forgotten first.
+pub const MAX_FORMER: usize = 32;
 
 /// One member's place: entries stand in join order, which is also the order of [`MemberId`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,47 +32,103 @@ pub struct Seat {
     pub since_epoch: u64,
     /// Who added it; `None` for the founder.
     pub added_by: Option<MemberId>,
+    /// The invite it came in with.
+    pub invite: Option<[u8; 8]>,
+}
+
+/// A member that was lost, and may come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Identity key.
+    pub identity: [u8; 32],
+    /// The invite it had come in with.
+    pub invite: Option<[u8; 8]>,
+}
+
+/// What an order said about an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Weight of the order.
+    pub mark: Mark,
+    /// Removed; `false` after it was readmitted.
+    pub barred: bool,
 }
 
 /// What all members agree on beside the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupState {
-    /// Counts hand-overs of the sequencer's role.
+    /// Counts changes of the sequencer; may skip numbers.
     pub term: u32,
-    /// The only member whose commits count.
+    /// The only member whose commits count, unless others are granted a later term.
     pub sequencer: MemberId,
+    /// Begun by fewer than half of the members of the epoch before, and nobody is back yet.
+    pub split: bool,
     /// Identity key of the founder.
     pub host: [u8; 32],
     /// Identity keys that may add members beside the host.
     pub admitters: BTreeSet<[u8; 32]>,
+    /// Weight of the order that named them.
+    pub admitters_mark: Mark,
     /// The next joiner's [`MemberId`].
     pub next_serial: u32,
     /// Join order.
     pub order: Vec<Seat>,
-    /// When locked: the identity keys that may still be added.
+    /// When locked: the identity keys that may still be added, beside the host's.
     pub lock: Option<BTreeSet<[u8; 32]>>,
+    /// Weight of the order that locked or unlocked.
+    pub lock_mark: Mark,
     /// How often each invite was used.
     pub uses: BTreeMap<[u8; 8], u8>,
+    /// Invites nobody comes in with any more.
+    pub voided: BTreeSet<[u8; 8]>,
+    /// Identities there was an order about.
+    pub standings: BTreeMap<[u8; 32], Standing>,
+    /// Members removed as lost, in that order; they come back without invite.
+    pub former: Vec<Former>,
+    /// Highest serial of the orders carried out.
+    pub order_serial: u32,
+}
+
+/// Who leads after a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// The sequencer as before.
+    #[default]
+    Stay,
+    /// The first other member in join order.
+    HandOver,
+    /// The committer, in this term.
+    Succeed { term: u32, split: bool },
+}
+
+/// A member added by a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Added {
+    pub(super) by: MemberId,
+    pub(super) invite: Option<[u8; 8]>,
+    pub(super) identity: [u8; 32],
+    /// It was a member before, or its older seat goes with this commit.
+    pub(super) back: bool,
 }
 
 /// What a commit does, in the terms of the state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Changes {
     /// The epoch the commit leads to.
     pub(super) epoch: u64,
-    /// Leaves removed.
-    pub(super) removed: BTreeSet<u8>,
-    /// One member added: by whom, with which invite.
-    pub(super) added: Option<(MemberId, Option<[u8; 8]>)>,
-    /// The sequencer's role goes to the first other member in join order.
-    pub(super) hand_over: bool,
+    pub(super) committer: MemberId,
+    /// Leaves removed: why, and whose they were.
+    pub(super) removed: BTreeMap<u8, (Reason, [u8; 32])>,
+    pub(super) added: Option<Added>,
+    pub(super) orders: Vec<(Mark, OrderKind)>,
+    pub(super) lead: Lead,
 }
 
 /// A commit that no state follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Impossible {
     /// A committer can't remove itself (RFC 9420 §12.2).
-    #[error("the sequencer can't remove itself")]
+    #[error("the committer can't remove itself")]
     SequencerRemoved,
     /// A leaf nobody sits on was removed.
     #[error("nobody sits on the removed leaf")]
@@ -82,55 +142,120 @@ pub enum Impossible {
     /// A hand-over needs somebody to hand over to.
     #[error("nobody to hand over to")]
     NobodyElse,
-    /// A hand-over goes alone, so that a joiner's Welcome always comes from the sequencer it names.
-    #[error("a hand-over doesn't add anybody")]
+    /// A change of the sequencer goes without additions, so that a joiner's Welcome always comes
+    /// from the sequencer it names.
+    #[error("a change of the sequencer doesn't add anybody")]
     HandOverAdds,
+    /// Nobody orders the host out.
+    #[error("nobody orders the host out")]
+    HostOrderedOut,
+    /// Nobody comes in with this invite any more.
+    #[error("the invite is void")]
+    Voided,
 }
 
 impl GroupState {
     /// The state of a new group with only its founder, on leaf 0.
     pub(super) fn founded_by(host: [u8; 32]) -> Self {
+        let founder =
+            Seat { id: MemberId(0), leaf: 0, since_epoch: 0, added_by: None, invite: None };
         Self {
             term: 0,
             sequencer: MemberId(0),
+            split: false,
             host,
             admitters: BTreeSet::new(),
+            admitters_mark: Mark::default(),
             next_serial: 1,
-            order: vec![Seat { id: MemberId(0), leaf: 0, since_epoch: 0, added_by: None }],
+            order: vec![founder],
             lock: None,
+            lock_mark: Mark::default(),
             uses: BTreeMap::new(),
+            voided: BTreeSet::new(),
+            standings: BTreeMap::new(),
+            former: Vec::new(),
+            order_serial: 0,
         }
     }
 
     /// The only state that may follow from a commit.
     pub(super) fn after(&self, changes: &Changes) -> Result<Self, Impossible> {
         let mut next = self.clone();
-        for leaf in &changes.removed {
+        for (leaf, (why, identity)) in &changes.removed {
             let seat = self.at_leaf(*leaf).ok_or(Impossible::NobodyThere)?;
-            if seat.id == self.sequencer {
+            if seat.id == changes.committer {
                 return Err(Impossible::SequencerRemoved);
             }
-        }
-        next.order.retain(|seat| !changes.removed.contains(&seat.leaf));
-        if let Some((by, invite)) = changes.added {
-            next.seat(by, invite, changes.epoch)?;
-        }
-        if changes.hand_over {
-            if changes.added.is_some() {
-                return Err(Impossible::HandOverAdds);
+            if seat.id == self.sequencer && !matches!(changes.lead, Lead::Succeed { .. }) {
+                return Err(Impossible::SequencerRemoved);
             }
-            next.sequencer = next.successor().ok_or(Impossible::NobodyElse)?;
-            next.term = next.term.checked_add(1).ok_or(Impossible::UsedUp)?;
+            next.unseat(seat, *why, *identity);
+        }
+        for (mark, kind) in &changes.orders {
+            next.apply_order(*mark, kind)?;
+        }
+        if let Some(added) = &changes.added {
+            next.seat(added, changes.epoch)?;
+        }
+        if changes.lead != Lead::Stay && changes.added.is_some() {
+            return Err(Impossible::HandOverAdds);
+        }
+        match changes.lead {
+            Lead::Stay => {}
+            Lead::HandOver => {
+                next.sequencer = next.successor().ok_or(Impossible::NobodyElse)?;
+                next.term = next.term.checked_add(1).ok_or(Impossible::UsedUp)?;
+            }
+            Lead::Succeed { term, split } => {
+                next.sequencer = changes.committer;
+                next.term = term;
+                next.split |= split;
+            }
         }
         Ok(next)
     }
 
-    fn seat(
-        &mut self,
-        by: MemberId,
-        invite: Option<[u8; 8]>,
-        epoch: u64,
-    ) -> Result<(), Impossible> {
+    fn unseat(&mut self, seat: Seat, why: Reason, identity: [u8; 32]) {
+        self.order.retain(|other| other.id != seat.id);
+        self.former.retain(|former| former.identity != identity);
+        match why {
+            // Its seat goes to itself.
+            Reason::Replaced => {}
+            Reason::Lost => {
+                if self.former.len() >= MAX_FORMER {
+                    self.former.remove(0);
+                }
+                self.former.push(Former { identity, invite: seat.invite });
+            }
+            // Who left a locked call doesn't come back.
+            Reason::Left => {
+                self.lock.as_mut().map(|lock| lock.remove(&identity));
+            }
+            Reason::Decision => {
+                // The invites it held: the one it came with, and those it let others in with.
+                let held = self.order.iter().filter(|other| other.added_by == Some(seat.id));
+                let held: Vec<_> = held.filter_map(|other| other.invite).collect();
+                for invite in held.into_iter().chain(seat.invite) {
+                    self.void(invite);
+                }
+            }
+        }
+    }
+
+    /// There is always room: a full list means that whoever comes with a further invite is turned
+    /// away (see [`may_use`](Self::may_use)).
+    fn void(&mut self, invite: [u8; 8]) {
+        if self.voided.len() < MAX_LIST {
+            self.voided.insert(invite);
+        }
+    }
+
+    /// Somebody may still come in with this invite.
+    pub fn may_use(&self, invite: &[u8; 8]) -> bool {
+        !self.voided.contains(invite) && self.voided.len() < MAX_LIST
+    }
+
+    fn seat(&mut self, added: &Added, epoch: u64) -> Result<(), Impossible> {
         if self.order.len() >= MAX_MEMBERS {
             return Err(Impossible::Full);
         }
@@ -139,8 +264,14 @@ impl GroupState {
             (0..=MAX_LEAF).find(|leaf| self.at_leaf(*leaf).is_none()).ok_or(Impossible::Full)?;
         let id = MemberId(self.next_serial);
         self.next_serial = self.next_serial.checked_add(1).ok_or(Impossible::UsedUp)?;
-        self.order.push(Seat { id, leaf, since_epoch: epoch, added_by: Some(by) });
-        if let Some(invite) = invite {
+        let (added_by, invite) = (Some(added.by), added.invite);
+        self.order.push(Seat { id, leaf, since_epoch: epoch, added_by, invite });
+        self.former.retain(|former| former.identity != added.identity);
+        self.split &= !added.back;
+        if let Some(invite) = added.invite {
+            if !self.may_use(&invite) {
+                return Err(Impossible::Voided);
+            }
             if self.uses.len() >= MAX_LIST && !self.uses.contains_key(&invite) {
                 return Err(Impossible::UsedUp);
             }
@@ -148,6 +279,84 @@ impl GroupState {
             *uses = uses.checked_add(1).ok_or(Impossible::UsedUp)?;
         }
         Ok(())
+    }
+
+    /// Writes an order's register; `false` when a weightier order was there before.
+    pub(super) fn apply_order(&mut self, mark: Mark, kind: &OrderKind) -> Result<bool, Impossible> {
+        let fresh = match kind {
+            OrderKind::Remove(who) => self.stand(mark, who, true)?,
+            OrderKind::Readmit(who) => self.stand(mark, who, false)?,
+            OrderKind::Lock(list) => self.set_lock(mark, Some(list)),
+            OrderKind::Unlock => self.set_lock(mark, None),
+            OrderKind::Admitters(list) => {
+                let fresh = mark > self.admitters_mark;
+                if fresh {
+                    self.admitters.clone_from(list);
+                    self.admitters_mark = mark;
+                }
+                fresh
+            }
+            OrderKind::VoidInvite(invite) => {
+                if self.voided.len() >= MAX_LIST && !self.voided.contains(invite) {
+                    return Err(Impossible::UsedUp);
+                }
+                self.voided.insert(*invite)
+            }
+        };
+        if fresh {
+            self.order_serial = self.order_serial.max(mark.serial);
+        }
+        Ok(fresh)
+    }
+
+    fn set_lock(&mut self, mark: Mark, list: Option<&BTreeSet<[u8; 32]>>) -> bool {
+        let fresh = mark > self.lock_mark;
+        if fresh {
+            self.lock = list.cloned();
+            self.lock_mark = mark;
+        }
+        fresh
+    }
+
+    fn stand(&mut self, mark: Mark, who: &[u8; 32], barred: bool) -> Result<bool, Impossible> {
+        if *who == self.host {
+            return Err(Impossible::HostOrderedOut);
+        }
+        let before = self.standings.get(who).copied();
+        if before.is_some_and(|before| before.mark >= mark) {
+            return Ok(false);
+        }
+        if before.is_none() && self.standings.len() >= MAX_LIST {
+            return Err(Impossible::UsedUp);
+        }
+        self.standings.insert(*who, Standing { mark, barred });
+        if barred {
+            self.admitters.remove(who);
+            let lost = self.former.iter().find(|former| former.identity == *who).copied();
+            self.former.retain(|former| former.identity != *who);
+            lost.and_then(|lost| lost.invite).into_iter().for_each(|invite| self.void(invite));
+        }
+        Ok(true)
+    }
+
+    /// Removed by decision, and not readmitted.
+    pub fn is_barred(&self, identity: &[u8; 32]) -> bool {
+        self.standings.get(identity).is_some_and(|standing| standing.barred)
+    }
+
+    /// All identities removed by decision.
+    pub fn barred(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.standings.iter().filter(|(_, standing)| standing.barred).map(|(who, _)| who)
+    }
+
+    /// The lock, if any, lets this identity in.
+    pub fn lock_admits(&self, identity: &[u8; 32]) -> bool {
+        *identity == self.host || self.lock.as_ref().is_none_or(|lock| lock.contains(identity))
+    }
+
+    /// Was lost, and may come back without invite.
+    pub fn is_former(&self, identity: &[u8; 32]) -> bool {
+        self.former.iter().any(|former| former.identity == *identity)
     }
 
     /// Who takes over from the sequencer: the first other member in join order.
@@ -173,28 +382,43 @@ impl GroupState {
         let mut out = vec![VERSION];
         out.extend_from_slice(&self.term.to_be_bytes());
         out.extend_from_slice(&self.sequencer.0.to_be_bytes());
+        out.push(u8::from(self.split));
         out.extend_from_slice(&self.host);
         put_keys(&mut out, &self.admitters);
+        put_mark(&mut out, self.admitters_mark);
         out.extend_from_slice(&self.next_serial.to_be_bytes());
         put_count(&mut out, self.order.len());
         for seat in &self.order {
             out.push(seat.leaf);
             out.extend_from_slice(&seat.id.0.to_be_bytes());
             out.extend_from_slice(&seat.since_epoch.to_be_bytes());
-            out.push(u8::from(seat.added_by.is_some()));
-            if let Some(by) = seat.added_by {
-                out.extend_from_slice(&by.0.to_be_bytes());
-            }
+            put_option(&mut out, seat.added_by.map(|by| by.0.to_be_bytes()));
+            put_option(&mut out, seat.invite);
         }
         out.push(u8::from(self.lock.is_some()));
         if let Some(lock) = &self.lock {
             put_keys(&mut out, lock);
         }
+        put_mark(&mut out, self.lock_mark);
         put_count(&mut out, self.uses.len());
         for (invite, uses) in &self.uses {
             out.extend_from_slice(invite);
             out.push(*uses);
         }
+        put_count(&mut out, self.voided.len());
+        self.voided.iter().for_each(|invite| out.extend_from_slice(invite));
+        put_count(&mut out, self.standings.len());
+        for (who, standing) in &self.standings {
+            out.extend_from_slice(who);
+            put_mark(&mut out, standing.mark);
+            out.push(u8::from(standing.barred));
+        }
+        put_count(&mut out, self.former.len());
+        for former in &self.former {
+            out.extend_from_slice(&former.identity);
+            put_option(&mut out, former.invite);
+        }
+        out.extend_from_slice(&self.order_serial.to_be_bytes());
         out
     }
 
@@ -205,19 +429,29 @@ impl GroupState {
         if r.u8()? != VERSION {
             return Err(Malformed);
         }
-        let term = r.u32()?;
-        let sequencer = MemberId(r.u32()?);
-        let host = r.array()?;
-        let admitters = read_keys(&mut r)?;
-        let next_serial = r.u32()?;
-        let order = read_order(&mut r)?;
-        let lock = if read_bool(&mut r)? { Some(read_keys(&mut r)?) } else { None };
-        let mut uses = BTreeMap::new();
-        for _ in 0..r.u8()? {
-            uses.insert(r.array()?, r.u8()?);
-        }
+        let state = Self {
+            term: r.u32()?,
+            sequencer: MemberId(r.u32()?),
+            split: read_bool(&mut r)?,
+            host: r.array()?,
+            admitters: read_keys(&mut r)?,
+            admitters_mark: read_mark(&mut r)?,
+            next_serial: r.u32()?,
+            order: read_list(&mut r, MAX_MEMBERS, read_seat)?,
+            lock: if read_bool(&mut r)? { Some(read_keys(&mut r)?) } else { None },
+            lock_mark: read_mark(&mut r)?,
+            uses: read_list(&mut r, MAX_LIST, |r| Ok((r.array()?, r.u8()?)))?,
+            voided: read_list(&mut r, MAX_LIST, |r| r.array())?,
+            standings: read_list(&mut r, MAX_LIST, |r| {
+                let who = r.array()?;
+                Ok((who, Standing { mark: read_mark(r)?, barred: read_bool(r)? }))
+            })?,
+            former: read_list(&mut r, MAX_FORMER, |r| {
+                Ok(Former { identity: r.array()?, invite: read_option(r)? })
+            })?,
+            order_serial: r.u32()?,
+        };
         r.end()?;
-        let state = Self { term, sequencer, host, admitters, next_serial, order, lock, uses };
         // Sorted sets make this a check for canonical form, too.
         if state.encode() != bytes || !state.makes_sense() {
             return Err(Malformed);
@@ -227,6 +461,7 @@ impl GroupState {
 
     fn makes_sense(&self) -> bool {
         let leaves: BTreeSet<u8> = self.order.iter().map(|seat| seat.leaf).collect();
+        let former: BTreeSet<&[u8; 32]> = self.former.iter().map(|f| &f.identity).collect();
         (1..=MAX_MEMBERS).contains(&self.order.len())
             && leaves.len() == self.order.len()
             && leaves.iter().all(|leaf| *leaf <= MAX_LEAF)
@@ -235,34 +470,60 @@ impl GroupState {
             && self.order.iter().all(|seat| seat.added_by.is_none_or(|by| by < seat.id))
             && self.of(self.sequencer).is_some()
             && self.uses.values().all(|uses| *uses > 0)
-            && self.uses.len() <= MAX_LIST
+            && former.len() == self.former.len()
+            && former.iter().all(|identity| !self.is_barred(identity))
+            && !self.is_barred(&self.host)
     }
 }
 
-fn read_order(r: &mut Reader<'_>) -> Result<Vec<Seat>, Malformed> {
-    (0..r.u8()?)
-        .map(|_| {
-            Ok(Seat {
-                leaf: r.u8()?,
-                id: MemberId(r.u32()?),
-                since_epoch: r.u64()?,
-                added_by: if read_bool(r)? { Some(MemberId(r.u32()?)) } else { None },
-            })
-        })
-        .collect()
+fn read_seat(r: &mut Reader<'_>) -> Result<Seat, Malformed> {
+    Ok(Seat {
+        leaf: r.u8()?,
+        id: MemberId(r.u32()?),
+        since_epoch: r.u64()?,
+        added_by: read_option(r)?.map(|by| MemberId(u32::from_be_bytes(by))),
+        invite: read_option(r)?,
+    })
 }
 
-fn put_keys(out: &mut Vec<u8>, keys: &BTreeSet<[u8; 32]>) {
+fn read_list<T, C: FromIterator<T>>(
+    r: &mut Reader<'_>,
+    cap: usize,
+    mut read: impl FnMut(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<C, Malformed> {
+    let n = usize::from(r.u8()?);
+    if n > cap {
+        return Err(Malformed);
+    }
+    (0..n).map(|_| read(r)).collect()
+}
+
+/// Appends a list of keys, sorted.
+pub(super) fn put_keys(out: &mut Vec<u8>, keys: &BTreeSet<[u8; 32]>) {
     put_count(out, keys.len());
     keys.iter().for_each(|key| out.extend_from_slice(key));
 }
 
-fn read_keys(r: &mut Reader<'_>) -> Result<BTreeSet<[u8; 32]>, Malformed> {
-    let n = r.u8()?;
-    if usize::from(n) > MAX_LIST {
-        return Err(Malformed);
-    }
-    (0..n).map(|_| r.array()).collect()
+pub(super) fn read_keys(r: &mut Reader<'_>) -> Result<BTreeSet<[u8; 32]>, Malformed> {
+    read_list(r, MAX_LIST, |r| r.array())
+}
+
+fn put_mark(out: &mut Vec<u8>, mark: Mark) {
+    out.push(u8::from(mark.host));
+    out.extend_from_slice(&mark.serial.to_be_bytes());
+}
+
+fn read_mark(r: &mut Reader<'_>) -> Result<Mark, Malformed> {
+    Ok(Mark { host: read_bool(r)?, serial: r.u32()? })
+}
+
+fn put_option<const N: usize>(out: &mut Vec<u8>, value: Option<[u8; N]>) {
+    out.push(u8::from(value.is_some()));
+    value.iter().for_each(|value| out.extend_from_slice(value));
+}
+
+fn read_option<const N: usize>(r: &mut Reader<'_>) -> Result<Option<[u8; N]>, Malformed> {
+    if read_bool(r)? { Ok(Some(r.array()?)) } else { Ok(None) }
 }
 
 fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {

@@ -21,6 +21,8 @@ pub const PROPOSAL_CAP: usize = 16 * 1024;
 pub const WELCOME_CAP: usize = 512 * 1024;
 /// Longest sealed message between members, in bytes.
 pub const SEALED_CAP: usize = 64 * 1024;
+/// Longest signed statement about a commit, in bytes.
+pub const STATEMENT_CAP: usize = 256;
 /// Most members a message may list; more than a group can hold.
 pub const MEMBERS_CAP: usize = 64;
 /// Most addresses of one member.
@@ -84,8 +86,11 @@ pub struct Ack {
     pub commit_hash: [u8; 32],
     /// SHA-256 of the new epoch's authenticator.
     pub auth_hash: [u8; 32],
-    /// Identity key's signature.
+    /// Leaf key's signature.
     pub signature: [u8; 64],
+    /// The committer's signed statement about that commit; empty from a founder or joiner. The
+    /// group's layout, opaque here.
+    pub statement: Bytes,
 }
 
 const KNOCK: u8 = 1;
@@ -115,7 +120,7 @@ impl Control {
             Self::Bundle(b) => w.u8(BUNDLE).raw(b),
             Self::Proposal(b) => w.u8(PROPOSAL).raw(b),
             Self::Ack(a) => {
-                w.u8(ACK).varint(a.epoch).raw(&a.commit_hash).raw(&a.auth_hash).raw(&a.signature)
+                w.u8(ACK).varint(a.epoch).raw(&a.commit_hash).raw(&a.auth_hash).raw(&a.signature).raw(&a.statement)
             }
             Self::Heartbeat { epoch, confirmation_hash } => {
                 w.u8(HEARTBEAT).varint(*epoch).raw(confirmation_hash)
@@ -146,6 +151,7 @@ impl Control {
                 commit_hash: r.array()?,
                 auth_hash: r.array()?,
                 signature: r.array()?,
+                statement: own(r.rest("statement", STATEMENT_CAP)?),
             }),
             HEARTBEAT => Self::Heartbeat { epoch: r.varint()?, confirmation_hash: r.array()? },
             OFFER => Self::Offer { hash: r.array()? },
@@ -320,7 +326,8 @@ mod tests {
             (epoch(), hash(), a, b).prop_map(|(epoch, commit_hash, auth_hash, s)| {
                 let mut signature = [7; 64];
                 signature[..32].copy_from_slice(&s);
-                Control::Ack(Ack { epoch, commit_hash, auth_hash, signature })
+                let statement = Bytes::from(vec![9; usize::from(s[0])]);
+                Control::Ack(Ack { epoch, commit_hash, auth_hash, signature, statement })
             }),
             (epoch(), hash()).prop_map(|(epoch, confirmation_hash)| Control::Heartbeat {
                 epoch,
