@@ -90,7 +90,7 @@ fn print_bytes() {
         let mut groups = call(n);
         let update = groups[0].update(&check).unwrap().bundle.len();
         let last = MemberId(u32::from(n) - 1);
-        let remove = groups[0].remove(&[last], Reason::Lost, &check).unwrap().bundle.len();
+        let remove = groups[0].remove_lost(&[last], &check).unwrap().bundle.len();
         let message = groups[1].seal_message(&[0; 32]).unwrap().len();
         for i in 1..groups.len() {
             let update = groups[i].propose_update().unwrap();
@@ -163,7 +163,7 @@ fn group(c: &mut Criterion) {
         // Last: commits that nobody merges run the sender's ratchet far ahead of the members.
         bench.bench_function("update", |b| b.iter(|| sequencer.update(&check).unwrap()));
         bench.bench_function("remove", |b| {
-            b.iter(|| sequencer.remove(&last, Reason::Decision, &check).unwrap())
+            b.iter(|| sequencer.remove_lost(&last, &check).unwrap())
         });
         bench.finish();
     }

@@ -22,8 +22,22 @@ fn local(who: u8) -> LocalMember {
     let leaf_seed = Secret::build(|seed| rand::Rng::fill(&mut rand::rng(), seed));
     let leaf_key =
         ed25519_dalek::SigningKey::from_bytes(leaf_seed.expose()).verifying_key().to_bytes();
-    let credential = [&b"test"[..], &[who; 32], &leaf_key].concat();
+    let credential = [&b"test"[..], &identity(who), &leaf_key].concat();
     LocalMember { credential, leaf_seed, leaf_key }
+}
+
+/// Identity keys of the tests have seeds that anybody knows.
+fn identity(who: u8) -> [u8; 32] {
+    ed25519_dalek::SigningKey::from_bytes(&[who; 32]).verifying_key().to_bytes()
+}
+
+/// What `who` decides, signed.
+fn order(group: &Group, who: u8, kind: OrderKind) -> Vec<u8> {
+    use ed25519_dalek::Signer as _;
+    let order = group.draft_order(kind).unwrap();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[who; 32]);
+    let signature = key.sign(&order.message()).to_bytes();
+    order.signed(identity(who), signature)
 }
 
 fn psk() -> Secret<32> {
@@ -64,6 +78,14 @@ impl Call {
         self.0.push(joined);
     }
 
+    /// The host, being sequencer, orders and commits.
+    fn decide(&mut self, kind: OrderKind) -> Pending {
+        let order = order(&self.0[0], 0, kind.clone());
+        let host = self.member(0);
+        assert_eq!(host.take_order(&order), Ok(OrderTaken::Waiting(kind)));
+        host.update(&check).unwrap()
+    }
+
     /// Everybody receives and merges; the evicted drop out and are returned.
     fn commit(&mut self, pending: Pending) -> Vec<Group> {
         let bundle = pending.bundle.clone();
@@ -84,11 +106,17 @@ impl Call {
             }
             group.merge(*staged).unwrap();
         }
-        self.sequencer().merge_pending(pending).unwrap();
+        self.member(sequencer.0).merge_pending(pending).unwrap();
         let (out, rest) = std::mem::take(&mut self.0).into_iter().partition(Group::is_evicted);
         self.0 = rest;
         assert!(self.0.iter().all(|group| group.authenticator() == authenticator));
         out
+    }
+
+    fn assert_alive(&mut self) {
+        let pending = self.sequencer().update(&check).unwrap();
+        self.commit(pending);
+        self.assert_agreed();
     }
 
     /// All are in one epoch with one roster, one set of media keys, and accept each other's acks.
@@ -194,8 +222,9 @@ fn a_member_leaves_by_its_own_wish() {
 #[test]
 fn the_host_removes_a_member_by_decision_and_the_removed_one_is_shut_out() {
     let mut call = Call::with(4);
-    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check).unwrap();
+    let pending = call.decide(OrderKind::Remove(identity(2)));
     assert_eq!(pending.removed, [(MemberId(2), Reason::Decision)]);
+    assert_eq!(pending.orders, [OrderKind::Remove(identity(2))]);
     let mut out = call.commit(pending).pop().unwrap();
     call.assert_agreed();
 
@@ -216,7 +245,7 @@ fn the_host_removes_a_member_by_decision_and_the_removed_one_is_shut_out() {
 #[test]
 fn an_ex_member_that_keeps_its_state_cannot_follow() {
     let mut call = Call::with(3);
-    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check).unwrap();
+    let pending = call.decide(OrderKind::Remove(identity(2)));
     // It ignores its removal and listens on.
     let bundle = pending.bundle.clone();
     let mut removed = call.0.pop().unwrap();
@@ -240,16 +269,7 @@ fn the_host_hands_over_and_leaves_and_the_call_goes_on() {
     let mut call = Call::with(3);
     let pending = call.sequencer().hand_over(&[], &check).unwrap();
     assert!(pending.handed_over);
-    // `commit` asks who is sequencer before and after; the host merges like before.
-    let bundle = pending.bundle.clone();
-    for id in [1, 2] {
-        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else {
-            panic!()
-        };
-        assert!(staged.handed_over);
-        call.member(id).merge(*staged).unwrap();
-    }
-    call.member(0).merge_pending(pending).unwrap();
+    call.commit(pending);
     call.assert_agreed();
     assert_eq!(call.sequencer().me(), MemberId(1));
     assert_eq!(call.0[0].state().term, 1);
@@ -266,10 +286,10 @@ fn the_host_hands_over_and_leaves_and_the_call_goes_on() {
     let (stranger, _) = key_package(local(9), GROUP, &check).unwrap();
     assert!(call.sequencer().add(&stranger, None, &check).is_ok(), "and nobody has to merge it");
     // … and everything else works, down to the last member.
-    let pending = call.sequencer().remove(&[MemberId(2)], Reason::Lost, &check).unwrap();
+    let pending = call.sequencer().remove_lost(&[MemberId(2)], &check).unwrap();
     call.commit(pending);
     call.assert_agreed();
-    assert_eq!(call.0[0].roster().host, [0; 32]);
+    assert_eq!(call.0[0].roster().host, identity(0));
 }
 
 #[test]
@@ -384,7 +404,7 @@ fn a_welcome_is_believed_only_with_the_invites_secret_group_and_host() {
         let psk = ours.as_ref().map(|secret| InvitePsk { invite, secret });
         joining.join(&pending.welcome.unwrap(), &Expect { psk, host }, &check).map(|_| ())
     };
-    let host = [0; 32];
+    let host = identity(0);
     assert!(attempt(Some(1), INVITE, Some(1), GROUP, host).is_ok(), "control");
     assert!(attempt(None, INVITE, None, GROUP, host).is_ok(), "control: back without invite");
     assert!(
@@ -422,7 +442,7 @@ fn damaged_welcomes_and_key_packages_are_refused() {
         let (bytes, joining) = key_package(local(1), GROUP, &check).unwrap();
         let mut welcome = call.sequencer().add(&bytes, None, &check).unwrap().welcome.unwrap();
         welcome[i] ^= 0x10;
-        let expect = Expect { psk: None, host: [0; 32] };
+        let expect = Expect { psk: None, host: identity(0) };
         refused += usize::from(joining.join(&welcome, &expect, &check).is_err());
     }
     assert_eq!(refused, 8);
@@ -465,39 +485,45 @@ fn replayed_flipped_and_truncated_bundles_are_refused_and_the_true_one_still_wor
 }
 
 #[test]
-fn the_same_identity_does_not_join_twice() {
-    let mut call = Call::with(2);
-    let (again, _) = key_package(local(1), GROUP, &check).unwrap();
-    let refused = call.sequencer().add(&again, None, &check);
-    assert!(matches!(refused, Err(CommitError::Refused(Violation::IdentityTwice))));
+fn an_identity_that_comes_again_gets_a_new_seat_and_loses_the_old_one() {
+    let mut call = Call::with(3);
+    let (again, joining) = key_package(local(1), GROUP, &check).unwrap();
+    let pending = call.sequencer().add(&again, None, &check).unwrap();
+    assert!(pending.back);
+    assert_eq!(pending.removed, [(MemberId(1), Reason::Replaced)]);
+    let welcome = pending.welcome.clone().unwrap();
+    assert_eq!(call.commit(pending).len(), 1);
+    let back = joining.join(&welcome, &Expect { psk: None, host: identity(0) }, &check).unwrap();
+    assert_eq!((back.me(), back.leaf()), (MemberId(3), 1));
+    call.0.push(back);
     call.assert_agreed();
+    // But nobody takes the committer's own seat.
+    let (own, _) = key_package(local(0), GROUP, &check).unwrap();
+    assert!(call.sequencer().add(&own, None, &check).is_err());
+    call.assert_alive();
 }
 
 #[test]
 fn only_the_host_decides_about_others() {
     let mut call = Call::with(3);
-    assert!(matches!(call.member(1).propose_remove(MemberId(2)), Err(ProposeError::NotHost)));
     let pending = call.sequencer().hand_over(&[], &check).unwrap();
-    let bundle = pending.bundle.clone();
-    for id in [1, 2] {
-        let Received::Commit(staged) = call.member(id).receive(&bundle, &check).unwrap() else {
-            panic!()
-        };
-        call.member(id).merge(*staged).unwrap();
-    }
-    call.member(0).merge_pending(pending).unwrap();
+    call.commit(pending);
 
     // The new sequencer is not the host: it may say "lost", not decide.
-    let refused = call.sequencer().remove(&[MemberId(2)], Reason::Decision, &check);
-    assert!(matches!(refused, Err(CommitError::Refused(Violation::MayNotRemove))));
-    // The host asks for it, and everybody sees that it did.
-    let ask = call.member(0).propose_remove(MemberId(2)).unwrap();
-    assert!(matches!(
-        call.sequencer().receive(&ask, &check),
-        Ok(Received::Proposal { from: MemberId(0), ask: Ask::Remove(MemberId(2)) })
-    ));
+    let own = order(call.sequencer(), 1, OrderKind::Remove(identity(2)));
+    assert_eq!(call.sequencer().take_order(&own), Err(OrderError::NotHost));
+    // The host does, everybody keeps the order, and the sequencer carries it out.
+    let order = order(call.member(0), 0, OrderKind::Remove(identity(2)));
+    for id in [0, 1, 2] {
+        let taken = call.member(id).take_order(&order);
+        assert_eq!(taken, Ok(OrderTaken::Waiting(OrderKind::Remove(identity(2)))));
+        assert!(call.member(id).is_ordered_out(MemberId(2)));
+    }
     let pending = call.sequencer().update(&check).unwrap();
     assert_eq!(pending.removed, [(MemberId(2), Reason::Decision)]);
     call.commit(pending);
     call.assert_agreed();
+    assert_eq!(call.member(0).take_order(&order), Ok(OrderTaken::Known));
+    assert!(call.member(0).orders_waiting().is_empty());
+    assert_eq!(call.member(0).orders_held(), [order]);
 }

@@ -538,17 +538,47 @@ fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {
 mod tests {
     use super::*;
 
+    fn changes(state: &GroupState, epoch: u64) -> Changes {
+        Changes {
+            epoch,
+            committer: state.sequencer,
+            removed: BTreeMap::new(),
+            added: None,
+            orders: Vec::new(),
+            lead: Lead::Stay,
+        }
+    }
+
+    /// Identities of the tests: the member's number.
+    fn who(n: u32) -> [u8; 32] {
+        [n as u8; 32]
+    }
+
+    fn added(state: &GroupState, invite: Option<[u8; 8]>) -> Option<Added> {
+        let identity = who(state.next_serial);
+        Some(Added { by: state.sequencer, invite, identity, back: false })
+    }
+
     fn add(state: &GroupState, epoch: u64, invite: Option<[u8; 8]>) -> GroupState {
-        let added = Some((state.sequencer, invite));
-        state.after(&Changes { epoch, added, ..Changes::default() }).unwrap()
+        let changes = Changes { added: added(state, invite), ..changes(state, epoch) };
+        state.after(&changes).unwrap()
+    }
+
+    fn out(state: &GroupState, leaf: u8, why: Reason) -> Result<GroupState, Impossible> {
+        let identity = state.at_leaf(leaf).map_or([0; 32], |seat| who(seat.id.0));
+        state.after(&Changes { removed: [(leaf, (why, identity))].into(), ..changes(state, 9) })
     }
 
     fn remove(state: &GroupState, leaf: u8) -> Result<GroupState, Impossible> {
-        state.after(&Changes { epoch: 9, removed: [leaf].into(), ..Changes::default() })
+        out(state, leaf, Reason::Lost)
     }
 
     fn hand_over(state: &GroupState) -> Result<GroupState, Impossible> {
-        state.after(&Changes { epoch: 9, hand_over: true, ..Changes::default() })
+        state.after(&Changes { lead: Lead::HandOver, ..changes(state, 9) })
+    }
+
+    fn order(state: &mut GroupState, serial: u32, kind: OrderKind) -> bool {
+        state.apply_order(Mark { host: true, serial }, &kind).unwrap()
     }
 
     #[test]
@@ -559,7 +589,9 @@ mod tests {
             assert_eq!(GroupState::parse(&state.encode()), Ok(state.clone()));
         }
         state.lock = Some([[1; 32], [2; 32]].into());
-        state.admitters = [[3; 32]].into();
+        order(&mut state, 1, OrderKind::Admitters([[3; 32]].into()));
+        order(&mut state, 2, OrderKind::Remove([8; 32]));
+        order(&mut state, 3, OrderKind::VoidInvite([5; 8]));
         state = remove(&state, 1).unwrap();
         assert_eq!(GroupState::parse(&state.encode()), Ok(state.clone()));
     }
@@ -568,6 +600,9 @@ mod tests {
     fn shortened_lengthened_and_changed_states_are_refused_or_differ() {
         let mut state = add(&add(&GroupState::founded_by([7; 32]), 1, Some([9; 8])), 2, None);
         state.lock = Some([[1; 32], [2; 32]].into());
+        order(&mut state, 2, OrderKind::Remove([8; 32]));
+        order(&mut state, 3, OrderKind::VoidInvite([5; 8]));
+        state = remove(&state, 2).unwrap();
         let bytes = state.encode();
         for n in 0..bytes.len() {
             assert_eq!(GroupState::parse(&bytes[..n]), Err(Malformed));
@@ -613,15 +648,92 @@ mod tests {
         assert_eq!(remove(&alone, 0), Err(Impossible::SequencerRemoved));
         assert_eq!(remove(&alone, 3), Err(Impossible::NobodyThere));
         let full = (1..16).fold(alone, |state, epoch| add(&state, epoch, None));
-        let changes = Changes { epoch: 20, added: Some((MemberId(0), None)), ..Changes::default() };
-        assert_eq!(full.after(&changes), Err(Impossible::Full));
-        let changes = Changes { hand_over: true, ..changes };
-        assert_eq!(remove(&full, 15).unwrap().after(&changes), Err(Impossible::HandOverAdds));
+        let one_more = Changes { added: added(&full, None), ..changes(&full, 20) };
+        assert_eq!(full.after(&one_more), Err(Impossible::Full));
+        for lead in [Lead::HandOver, Lead::Succeed { term: 4, split: false }] {
+            let changes = Changes { lead, ..one_more.clone() };
+            assert_eq!(remove(&full, 15).unwrap().after(&changes), Err(Impossible::HandOverAdds));
+        }
     }
 
     #[test]
     fn uses_of_an_invite_are_counted() {
         let state = add(&add(&GroupState::founded_by([7; 32]), 1, Some([9; 8])), 2, Some([9; 8]));
         assert_eq!(state.uses, BTreeMap::from([([9; 8], 2)]));
+    }
+
+    #[test]
+    fn of_two_orders_about_one_thing_the_later_holds_whatever_comes_first() {
+        let founded = add(&GroupState::founded_by(who(0)), 1, None);
+        let (lock, unlock) = (OrderKind::Lock([who(1)].into()), OrderKind::Unlock);
+        let (out, again) = (OrderKind::Remove(who(5)), OrderKind::Readmit(who(5)));
+        let orders = [(1, lock), (2, unlock), (3, out), (4, again)];
+        let mut forwards = founded.clone();
+        orders.iter().for_each(|(serial, kind)| assert!(order(&mut forwards, *serial, kind.clone())));
+        let mut backwards = founded.clone();
+        for (serial, kind) in orders.iter().rev() {
+            assert_eq!(order(&mut backwards, *serial, kind.clone()), serial % 2 == 0);
+        }
+        assert_eq!(forwards, backwards);
+        assert!(forwards.lock.is_none() && !forwards.is_barred(&who(5)));
+        assert_eq!(forwards.order_serial, 4);
+    }
+
+    #[test]
+    fn a_leaders_order_never_overrules_the_hosts_and_nobody_orders_the_host_out() {
+        let mut state = GroupState::founded_by(who(0));
+        let leader = Mark { host: false, serial: 900 };
+        assert!(order(&mut state, 1, OrderKind::Remove(who(5))));
+        assert_eq!(state.apply_order(leader, &OrderKind::Readmit(who(5))), Ok(false));
+        assert!(state.is_barred(&who(5)));
+        assert_eq!(state.apply_order(leader, &OrderKind::Lock([who(1)].into())), Ok(true));
+        assert!(order(&mut state, 2, OrderKind::Unlock));
+        let about_host = OrderKind::Remove(who(0));
+        assert_eq!(state.apply_order(leader, &about_host), Err(Impossible::HostOrderedOut));
+        // The host comes in whatever the lock says.
+        assert!(order(&mut state, 3, OrderKind::Lock(BTreeSet::new())));
+        assert!(state.lock_admits(&who(0)) && !state.lock_admits(&who(1)));
+    }
+
+    #[test]
+    fn who_is_lost_may_come_back_who_left_or_was_removed_may_not() {
+        let founded = GroupState::founded_by(who(0));
+        let mut state = (1..4).fold(founded, |state, epoch| add(&state, epoch, Some([9; 8])));
+        order(&mut state, 1, OrderKind::Lock([who(1), who(2), who(3)].into()));
+        let lost = out(&state, 1, Reason::Lost).unwrap();
+        assert!(lost.is_former(&who(1)) && lost.lock_admits(&who(1)));
+        let left = out(&state, 1, Reason::Left).unwrap();
+        assert!(!left.is_former(&who(1)) && !left.lock_admits(&who(1)));
+        let removed = out(&state, 1, Reason::Decision).unwrap();
+        assert!(!removed.is_former(&who(1)) && !removed.may_use(&[9; 8]), "its invite is void");
+        // Ordered out after it was lost: the same.
+        let mut lost = lost;
+        order(&mut lost, 2, OrderKind::Remove(who(1)));
+        assert!(!lost.is_former(&who(1)) && !lost.may_use(&[9; 8]));
+    }
+
+    #[test]
+    fn the_list_of_the_lost_is_bounded_and_forgets_the_longest_lost() {
+        let mut state = GroupState::founded_by(who(0));
+        for epoch in 1..50 {
+            state = add(&state, epoch, None);
+            state = remove(&state, 1).unwrap();
+            assert_eq!(GroupState::parse(&state.encode()), Ok(state.clone()));
+        }
+        assert_eq!(state.former.len(), MAX_FORMER);
+        assert!(state.is_former(&who(49)) && !state.is_former(&who(1)));
+    }
+
+    #[test]
+    fn full_lists_refuse_orders_and_nothing_else() {
+        let mut state = GroupState::founded_by(who(0));
+        for n in 1..=128u8 {
+            assert!(order(&mut state, n.into(), OrderKind::Remove([n; 32])));
+        }
+        let mark = Mark { host: true, serial: 999 };
+        let further = OrderKind::Remove([200; 32]);
+        assert_eq!(state.apply_order(mark, &further), Err(Impossible::UsedUp));
+        assert_eq!(state.apply_order(mark, &OrderKind::Readmit([7; 32])), Ok(true));
+        assert_eq!(GroupState::parse(&state.encode()), Ok(state));
     }
 }

@@ -32,7 +32,12 @@ fn local(who: u8) -> LocalMember {
 }
 
 fn credential(who: u8, leaf_key: [u8; 32]) -> Vec<u8> {
-    [&b"test"[..], &[who; 32], &leaf_key].concat()
+    [&b"test"[..], &identity(who), &leaf_key].concat()
+}
+
+/// Identity keys of the tests have seeds that anybody knows.
+fn identity(who: u8) -> [u8; 32] {
+    ed25519_dalek::SigningKey::from_bytes(&[who; 32]).verifying_key().to_bytes()
 }
 
 fn secret(byte: u8) -> Secret<32> {
@@ -54,7 +59,7 @@ fn call_with(n: u8, change: impl FnOnce(&mut GroupState)) -> Vec<Group> {
         let pending = groups[0].add(&key_package, psk, &check).unwrap();
         let welcome = pending.welcome.clone().unwrap();
         merge_all(&mut groups, 0, pending);
-        groups.push(joining.join(&welcome, &Expect { psk, host: [0; 32] }, &check).unwrap());
+        groups.push(joining.join(&welcome, &Expect { psk, host: identity(0) }, &check).unwrap());
     }
     groups
 }
@@ -94,11 +99,55 @@ fn forged(
         use openmls::prelude::{MlsMessageOut, ProtocolVersion};
         MlsMessageOut::from_welcome(welcome, ProtocolVersion::Mls10).to_bytes().unwrap()
     });
-    (bundle(None, &[], &commit.to_bytes().unwrap()), welcome)
+    (bundle(group, None, &[], &commit.to_bytes().unwrap()), welcome)
 }
 
-fn bundle(psk: Option<&[u8]>, proposals: &[&[u8]], commit: &[u8]) -> Vec<u8> {
-    Bundle { psk, proposals: proposals.to_vec(), commit }.encode()
+/// A bundle with the group's own statement on the commit.
+fn bundle(group: &Group, psk: Option<&[u8]>, proposals: &[&[u8]], commit: &[u8]) -> Vec<u8> {
+    let statement = stated(group, commit);
+    Bundle { psk, proposals: proposals.to_vec(), commit, statement }.encode()
+}
+
+fn stated(group: &Group, commit: &[u8]) -> Statement {
+    let (epoch, confirmation) = (group.epoch(), group.confirmation_hash());
+    Statement::sign(&group.signer, &group.id, epoch, confirmation, sha256(commit))
+}
+
+/// Makes the group meet every signer for the first time: else the second of two forged commits is
+/// refused for being the second.
+fn forget_statements(group: &mut Group) {
+    let epoch = group.epoch();
+    group.history.at_mut(epoch).unwrap().statements.clear();
+}
+
+/// Changes of a commit by the sequencer that does nothing.
+fn changes(group: &Group) -> state::Changes {
+    state::Changes {
+        epoch: group.epoch() + 1,
+        committer: group.state.sequencer,
+        removed: Default::default(),
+        added: None,
+        orders: Vec::new(),
+        lead: state::Lead::Stay,
+    }
+}
+
+/// Somebody new, added by member `by`.
+fn added(by: u32, who: u8) -> Option<state::Added> {
+    Some(state::Added { by: MemberId(by), invite: None, identity: identity(who), back: false })
+}
+
+/// What `who` decides, signed.
+fn ordered(group: &Group, who: u8, kind: OrderKind) -> Vec<u8> {
+    let order = group.draft_order(kind).unwrap();
+    sign_order(who, order)
+}
+
+fn sign_order(who: u8, order: Order) -> Vec<u8> {
+    use ed25519_dalek::Signer as _;
+    let key = ed25519_dalek::SigningKey::from_bytes(&[who; 32]);
+    let signature = key.sign(&order.message()).to_bytes();
+    order.signed(key.verifying_key().to_bytes(), signature)
 }
 
 fn join_parse(bytes: &[u8]) -> openmls::prelude::KeyPackage {
@@ -120,6 +169,7 @@ fn context_bytes(bytes: Vec<u8>) -> openmls::prelude::Extensions<openmls::prelud
 
 /// The one rule `bytes` breaks, and that the receiver is unharmed.
 fn violation(group: &mut Group, bytes: &[u8]) -> (u32, Violation) {
+    forget_statements(group);
     let before = (group.epoch(), group.authenticator(), group.roster());
     let refused = match group.receive(bytes, &check) {
         Err(ReceiveError::Policy(PolicyViolation { by, what })) => (by.0, what),
@@ -128,11 +178,13 @@ fn violation(group: &mut Group, bytes: &[u8]) -> (u32, Violation) {
     };
     assert_eq!(before, (group.epoch(), group.authenticator(), group.roster()));
     assert!(!group.mls.has_pending_proposals());
+    forget_statements(group);
     refused
 }
 
 /// After an attack, the true sequencer's next commit still works for everybody.
 fn assert_alive(groups: &mut [Group]) {
+    groups.iter_mut().for_each(forget_statements);
     let pending = groups[0].update(&check).unwrap();
     assert!(pending.dropped.is_empty());
     merge_all(groups, 0, pending);
