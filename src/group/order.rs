@@ -265,31 +265,32 @@ impl Group {
         mark(&self.state, host_present, self.identity_of(leader), order)
     }
 
-    fn waiting(&self) -> impl Iterator<Item = &SignedOrder> {
-        self.held.iter().filter(|order| {
-            self.mark(order, self.state.sequencer).is_some_and(|mark| {
-                self.state.clone().apply_order(mark, &order.kind).unwrap_or(false)
-            })
-        })
+    /// Orders that would change the state if `leader` carried them out: the weightiest first, so
+    /// that one overruled by another that waits doesn't wait itself.
+    fn effective(&self, leader: MemberId) -> Vec<(&SignedOrder, Mark)> {
+        let weighed = self.held.iter().filter_map(|order| Some((order, self.mark(order, leader)?)));
+        let mut weighed: Vec<_> = weighed.collect();
+        weighed.sort_by_key(|(_, mark)| std::cmp::Reverse(*mark));
+        let mut state = self.state.clone();
+        weighed.retain(|(order, mark)| state.apply_order(*mark, &order.kind).unwrap_or(false));
+        weighed
     }
 
-    /// The orders a commit of ours carries: all that change something, one after another, but not
-    /// our own removal.
+    fn waiting(&self) -> impl Iterator<Item = &SignedOrder> {
+        self.effective(self.state.sequencer).into_iter().map(|(order, _)| order)
+    }
+
+    /// The orders a commit of ours carries: all that change something, but not our own removal.
     pub(super) fn orders_to_carry(&self) -> Vec<(SignedOrder, Mark)> {
-        let mut state = self.state.clone();
+        let own = self.identity_of(self.me).map(OrderKind::Remove);
         let mut carried = Vec::new();
         let mut bytes = 0;
-        for order in &self.held {
-            let own = self.identity_of(self.me).map(OrderKind::Remove);
-            if own.as_ref() == Some(&order.kind) || carried.len() >= MAX_CARRIED {
-                continue;
+        for (order, mark) in self.effective(self.me) {
+            bytes += order.encode().len();
+            if carried.len() >= MAX_CARRIED || bytes > MAX_CARRIED_BYTES {
+                break;
             }
-            let Some(mark) = self.mark(order, self.me) else { continue };
-            let size = order.encode().len();
-            if bytes + size <= MAX_CARRIED_BYTES
-                && state.apply_order(mark, &order.kind).unwrap_or(false)
-            {
-                bytes += size;
+            if own.as_ref() != Some(&order.kind) {
                 carried.push((order.clone(), mark));
             }
         }
