@@ -162,9 +162,8 @@ fn group(c: &mut Criterion) {
         });
         // Last: commits that nobody merges run the sender's ratchet far ahead of the members.
         bench.bench_function("update", |b| b.iter(|| sequencer.update(&check).unwrap()));
-        bench.bench_function("remove", |b| {
-            b.iter(|| sequencer.remove_lost(&last, &check).unwrap())
-        });
+        bench
+            .bench_function("remove", |b| b.iter(|| sequencer.remove_lost(&last, &check).unwrap()));
         bench.finish();
     }
 }

@@ -197,11 +197,8 @@ impl Step {
         if let Some((by, grants)) = &self.succession
             && key(by) == Some(&statement.by)
         {
-            let name = EpochName {
-                group: *group,
-                epoch: common.epoch,
-                confirmation: common.confirmation,
-            };
+            let name =
+                EpochName { group: *group, epoch: common.epoch, confirmation: common.confirmation };
             let held = grants.by.iter().filter(|(voter, signature)| {
                 key(voter).is_some_and(|key| name.is_granted(key, grants.term, *by, signature))
             });

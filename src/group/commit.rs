@@ -204,7 +204,8 @@ impl Group {
         if self.pending != Some(pending.statement.commit_hash) {
             return Err(super::MergeError::Stale);
         }
-        if let Some((granted, _)) = self.granted.filter(|(term, _)| *term > pending.verdict.authority)
+        if let Some((granted, _)) =
+            self.granted.filter(|(term, _)| *term > pending.verdict.authority)
         {
             return Err(super::MergeError::Fenced(granted));
         }
@@ -450,11 +451,7 @@ impl Group {
             .map_err(mls)
     }
 
-    fn psk_proposal(
-        &self,
-        invite: [u8; 8],
-        secret: &Secret<32>,
-    ) -> Result<Proposal, CommitError> {
+    fn psk_proposal(&self, invite: [u8; 8], secret: &Secret<32>) -> Result<Proposal, CommitError> {
         let external = Psk::External(ExternalPsk::new(invite.to_vec()));
         let id = PreSharedKeyId::new(SUITE, self.provider.rand(), external).map_err(mls)?;
         id.store(&self.provider, secret.expose()).map_err(mls)?;
@@ -503,8 +500,7 @@ impl Group {
         let hash = sha256(&commit);
         let statement =
             Statement::sign(&self.signer, &self.id, name.epoch, name.confirmation, hash);
-        let bundle =
-            Bundle { psk: psk.as_deref(), proposals, commit: &commit, statement }.encode();
+        let bundle = Bundle { psk: psk.as_deref(), proposals, commit: &commit, statement }.encode();
         if bundle.len() > super::MAX_BUNDLE {
             return Err(CommitError::TooLong);
         }

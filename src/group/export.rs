@@ -262,7 +262,10 @@ impl Group {
 
     /// Takes in a proof that a member made two commits of one epoch; returns whose it is, if it
     /// was a member of an epoch we remember.
-    pub fn take_equivocation(&mut self, bytes: &[u8]) -> Result<(Equivocation, MemberId), Malformed> {
+    pub fn take_equivocation(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<(Equivocation, MemberId), Malformed> {
         let proof = Equivocation::parse(&self.id, bytes)?;
         let who = self.history.with_key(&proof.by()).ok_or(Malformed)?;
         self.history.convict(proof);

@@ -98,7 +98,8 @@ impl History {
         group: &[u8; 16],
         statement: &Statement,
     ) -> Result<Option<Equivocation>, NoSigner> {
-        let entry = self.at_mut(statement.epoch).filter(|e| e.confirmation == statement.confirmation);
+        let entry =
+            self.at_mut(statement.epoch).filter(|e| e.confirmation == statement.confirmation);
         let entry = entry.filter(|entry| entry.signs(&statement.by)).ok_or(NoSigner)?;
         let first = *entry.statements.entry(statement.by).or_insert(*statement);
         let proof = Equivocation::from(group, first, *statement);

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_note_parses_back_in_one_form_only() {
-        let grants = Grants { term: 3, by: [(MemberId(1), [1; 64]), (MemberId(4), [2; 64])].into() };
+        let grants =
+            Grants { term: 3, by: [(MemberId(1), [1; 64]), (MemberId(4), [2; 64])].into() };
         let note = Note {
             removals: [(3, Reason::Decision), (5, Reason::Lost), (6, Reason::Replaced)].into(),
             orders: Vec::new(),

@@ -7,10 +7,10 @@
 //! group state (an identity's standing, the lock, the admitters, an invite); the higher [`Mark`]
 //! wins, so the order of arrival doesn't matter and a replay changes nothing.
 
+use super::Group;
 use super::bytes::{Malformed, Reader, put_count};
 use super::signed::{fits, signed_bytes};
 use super::state::{GroupState, MAX_LIST, put_keys, read_keys};
-use super::Group;
 use crate::wire::link::MemberId;
 use std::collections::BTreeSet;
 
@@ -344,4 +344,3 @@ pub(super) fn read_orders(r: &mut Reader<'_>) -> Result<Vec<SignedOrder>, Malfor
     }
     (0..n).map(|_| SignedOrder::parse(r.bytes(MAX_ORDER)?)).collect()
 }
-

@@ -171,7 +171,10 @@ impl View<'_> {
         let changes = Changes {
             epoch: self.name.epoch.saturating_add(1),
             committer: by,
-            removed: removed.iter().filter_map(|(l, w)| Some((*l, (*w, self.identity(*l)?)))).collect(),
+            removed: removed
+                .iter()
+                .filter_map(|(l, w)| Some((*l, (*w, self.identity(*l)?))))
+                .collect(),
             added: newcomer.as_ref().map(|(_, added)| *added),
             orders,
             lead,

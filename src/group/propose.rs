@@ -4,8 +4,8 @@
 //! one that can't be committed blocks the rest. So they stay in a pool of our own – judged first –
 //! and enter the library only for the one commit that uses them.
 
-use super::commit::InvitePsk;
 use super::bytes::{Malformed, Reader, put_bytes};
+use super::commit::InvitePsk;
 use super::join::{KeyPackageError, parse_key_package};
 use super::message::PskOffer;
 use super::policy::View;
@@ -125,9 +125,8 @@ impl Pool {
             }
         }
         leaves.retain(|who, _| *who != committer && !out.contains(who));
-        updates.retain(|who, _| {
-            *who != committer && !out.contains(who) && !leaves.contains_key(who)
-        });
+        updates
+            .retain(|who, _| *who != committer && !out.contains(who) && !leaves.contains_key(who));
         leaves.into_values().chain(updates.into_values()).chain(add).map(|(_, hash)| hash).collect()
     }
 }
@@ -222,10 +221,8 @@ impl Group {
             let offer = PskOffer { invite: psk.invite, secret: psk.secret.duplicate() };
             let message = self.seal_psk(&offer).map_err(|e| ProposeError::Mls(e.to_string()))?;
             // Nobody can open a message of its own: it is known again by its hash.
-            self.psks.insert(
-                sha256(&message),
-                Offered { by: self.me, offer, message: message.clone() },
-            );
+            self.psks
+                .insert(sha256(&message), Offered { by: self.me, offer, message: message.clone() });
             offered = Some(message);
         }
         Ok(Request { offer: offered.as_deref(), proposal: &proposal }.encode())

@@ -180,7 +180,8 @@ impl Group {
         if self.evicted || parent != (self.epoch(), self.confirmation_hash()) {
             return Err(MergeError::Stale);
         }
-        if let Some((granted, _)) = self.granted.filter(|(term, _)| *term > staged.verdict.authority)
+        if let Some((granted, _)) =
+            self.granted.filter(|(term, _)| *term > staged.verdict.authority)
         {
             return Err(MergeError::Fenced(granted));
         }
@@ -442,8 +443,8 @@ impl Group {
             other => ReceiveError::Mls(other.to_string()),
         })?;
         let leaf = self.state.of(by).map(|seat| seat.leaf);
-        let may = by == self.state.sequencer
-            || leaf.is_some_and(|leaf| self.view(check).may_add(leaf));
+        let may =
+            by == self.state.sequencer || leaf.is_some_and(|leaf| self.view(check).may_add(leaf));
         if !may || self.psks.len() >= MAX_PSKS {
             return Err(PolicyViolation { by, what: Violation::Psk }.into());
         }

@@ -669,7 +669,9 @@ mod tests {
         let (out, again) = (OrderKind::Remove(who(5)), OrderKind::Readmit(who(5)));
         let orders = [(1, lock), (2, unlock), (3, out), (4, again)];
         let mut forwards = founded.clone();
-        orders.iter().for_each(|(serial, kind)| assert!(order(&mut forwards, *serial, kind.clone())));
+        orders
+            .iter()
+            .for_each(|(serial, kind)| assert!(order(&mut forwards, *serial, kind.clone())));
         let mut backwards = founded.clone();
         for (serial, kind) in orders.iter().rev() {
             assert_eq!(order(&mut backwards, *serial, kind.clone()), serial % 2 == 0);

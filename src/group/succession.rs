@@ -6,10 +6,10 @@
 //! merges it, unless members lie, and then their two signatures show it. Grants name the epoch by
 //! its confirmation hash: they are worth nothing in another epoch or branch.
 
+use super::Group;
 use super::bytes::{Malformed, Reader};
 use super::signed::{fits, signed_bytes};
 use super::state::MAX_MEMBERS;
-use super::Group;
 use crate::wire::link::MemberId;
 use std::collections::BTreeMap;
 
@@ -237,11 +237,7 @@ impl EpochName {
 
 impl Group {
     pub(super) fn epoch_name(&self) -> EpochName {
-        EpochName {
-            group: self.id,
-            epoch: self.epoch(),
-            confirmation: self.confirmation_hash(),
-        }
+        EpochName { group: self.id, epoch: self.epoch(), confirmation: self.confirmation_hash() }
     }
 
     /// Lets `candidate` (ourselves, perhaps) take over in `term`. Once for each epoch and term; the

@@ -119,9 +119,13 @@ impl Control {
             Self::Welcome(b) => w.u8(WELCOME).raw(b),
             Self::Bundle(b) => w.u8(BUNDLE).raw(b),
             Self::Proposal(b) => w.u8(PROPOSAL).raw(b),
-            Self::Ack(a) => {
-                w.u8(ACK).varint(a.epoch).raw(&a.commit_hash).raw(&a.auth_hash).raw(&a.signature).raw(&a.statement)
-            }
+            Self::Ack(a) => w
+                .u8(ACK)
+                .varint(a.epoch)
+                .raw(&a.commit_hash)
+                .raw(&a.auth_hash)
+                .raw(&a.signature)
+                .raw(&a.statement),
             Self::Heartbeat { epoch, confirmation_hash } => {
                 w.u8(HEARTBEAT).varint(*epoch).raw(confirmation_hash)
             }
