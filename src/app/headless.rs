@@ -3,11 +3,13 @@
 
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::Front;
+use crate::app::options::{Front, Way};
 use crate::app::out::Out;
 use crate::app::party::Party;
 use crate::app::shutdown::Shutdown;
-use crate::call::{Command, DialFailure, EndReason, Event, KnockEnd, LeftHow, Refusal, RefusedWhy};
+use crate::call::{
+    Command, DialFailure, EndReason, Event, KnockEnd, LeftHow, Phase, Refusal, RefusedWhy,
+};
 use crate::identity::Fingerprint;
 use crate::node::{NodeCommand, NodeEvent, NodeHandle, NodeView};
 use crate::seal::Receipt;
@@ -24,17 +26,50 @@ const STATS: Duration = Duration::from_secs(1);
 /// Leaving in order may take this long.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// What the run is for, beyond being a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// A call.
+    Call,
+    /// Reaching a contact: a run that ended alone did not.
+    Reach,
+    /// Waiting for contacts; `once`: for one call.
+    Listen {
+        /// End after the first call.
+        once: bool,
+    },
+}
+
+impl Aim {
+    /// What `way` is for.
+    pub fn of(way: &Way) -> Self {
+        match way {
+            Way::Host | Way::Join(_) => Self::Call,
+            Way::Ring(_) => Self::Reach,
+            Way::Listen { once } => Self::Listen { once: *once },
+        }
+    }
+}
+
 /// Runs a call and writes its events until it ends, `seconds` are over or somebody stops it.
 pub async fn run(
     party: Party,
     mut book: Book,
+    aim: Aim,
     front: Front,
     seconds: Option<Duration>,
     mut shutdown: Shutdown,
 ) -> Result<Exit, Failure> {
     let Party { node, mut handle, notes, origin, .. } = party;
-    let mut lines =
-        Lines { out: Out::default(), front, origin, joined: Vec::new(), stats: Stats::default() };
+    let mut lines = Lines {
+        out: Out::default(),
+        front,
+        origin,
+        joined: Vec::new(),
+        stats: Stats::default(),
+        met: false,
+    };
+    let mut held = false;
     for note in notes {
         lines.write(json!({"event": "note", "text": note}));
     }
@@ -44,6 +79,19 @@ pub async fn run(
     tick.tick().await;
     let mut stopped: Option<Exit> = None;
     loop {
+        if let Aim::Listen { once } = aim {
+            let alone = handle.view.borrow().call.phase == Phase::Alone;
+            if alone != held {
+                // Nothing is captured while nobody is there.
+                held = alone;
+                let (done, _) = std::sync::mpsc::sync_channel(1);
+                tell(&handle, NodeCommand::Suspend(alone, done));
+            }
+            if alone && once && lines.met && stopped.is_none() {
+                stopped = Some(Exit::Ended);
+                leave(&handle, &running);
+            }
+        }
         let over = async {
             match end {
                 Some(end) => tokio::time::sleep_until(end).await,
@@ -57,6 +105,9 @@ pub async fn run(
                     lines.event(&handle, &event);
                 }
                 let reason = reason.map_err(|e| Failure::new(Exit::Bug, e))?;
+                if aim == Aim::Reach && !lines.met && stopped == Some(Exit::Ended) {
+                    stopped = Some(Exit::Unreachable);
+                }
                 return lines.end(&reason, stopped);
             }
             Some(event) = handle.events.recv() => {
@@ -110,6 +161,8 @@ struct Lines {
     origin: Instant,
     joined: Vec<(MemberId, Option<MemberId>, u64)>,
     stats: Stats,
+    /// Somebody else was there.
+    met: bool,
 }
 
 #[derive(Default)]
@@ -172,12 +225,19 @@ impl Lines {
                     "only_private": only_private(&addresses),
                 }));
             }
-            Event::Knock { id, fingerprint, name } => {
+            Event::NotReached { tried } => {
+                let tried: Vec<_> = tried
+                    .iter()
+                    .map(|(to, why)| json!({"to": to.to_string(), "result": dial_failure(why)}))
+                    .collect();
+                self.write(json!({"event": "not_reached", "tried": tried}));
+            }
+            Event::Knock { id, fingerprint, name, ring } => {
                 // A declined knock is not in the view any more.
                 let like = view.call.knocks.iter().find(|k| k.id == *id);
                 let like = like.and_then(|k| k.looks_like.as_ref());
                 self.write(json!({
-                    "event": "knock",
+                    "event": if *ring { "ring" } else { "knock" },
                     "fingerprint": fingerprint.to_string(),
                     "name": name,
                     "looks_like": like.map(|l| l.fingerprint.to_string()),
@@ -223,7 +283,10 @@ impl Lines {
                 self.write(json!({"event": "roster", "epoch": epoch, "members": members}));
                 return Some(Receipt::shown(*epoch, *roster));
             }
-            Event::Joined { member, by, epoch } => self.joined.push((*member, *by, *epoch)),
+            Event::Joined { member, by, epoch } => {
+                self.met = true;
+                self.joined.push((*member, *by, *epoch));
+            }
             Event::Words { words, epoch: of } => {
                 // Words of an earlier epoch may come late: whoever joined since has others.
                 let (now, later) =
@@ -401,6 +464,7 @@ fn refused(why: RefusedWhy) -> &'static str {
         RefusedWhy::Expired => "the invite has expired",
         RefusedWhy::UsedUp => "the invite was used already",
         RefusedWhy::Declined => "the host said no, or did not answer",
+        RefusedWhy::Unanswered => "nobody answered the ring",
         RefusedWhy::Locked => "the call is full or locked",
     }
 }
@@ -418,7 +482,9 @@ pub fn exit_of(reason: &EndReason) -> Result<Exit, Failure> {
                 RefusedWhy::UnknownInvite => {
                     "was the whole invite copied? is that call still open?"
                 }
-                RefusedWhy::Declined => "call them another way, then try again",
+                RefusedWhy::Declined | RefusedWhy::Unanswered => {
+                    "call them another way, then try again"
+                }
                 _ => "ask for a new invite",
             };
             Err(Failure::new(Exit::Refused, refused(*why)).next(next))

@@ -26,6 +26,12 @@ pub struct Showing {
     pub addresses: Vec<SocketAddr>,
     /// Identity the invite is from (joiner).
     pub expects: Option<String>,
+    /// The contact this participant calls.
+    pub calling: Option<String>,
+    /// They were not reached: every address and why.
+    pub not_reached: Option<String>,
+    /// Contacts may call; there is no invite.
+    pub listening: bool,
     /// The epoch whose words were compared.
     pub compared: Option<u64>,
     /// Why the words changed last.
@@ -77,11 +83,21 @@ pub fn waiting(
 ) -> WaitingScreen {
     let call = &view.call;
     let host = call.dials.is_empty();
-    let progress = match call.phase {
-        Phase::Dialling => "calling the invite's addresses",
-        Phase::Knocking => "knocked: waiting for the host to let you in",
-        Phase::Alone => "",
-        Phase::InCall | Phase::Ended => "connecting",
+    let progress = match (call.phase, &showing.calling) {
+        (Phase::Dialling, None) => "calling the invite's addresses".to_owned(),
+        (Phase::Dialling, Some(who)) => format!("calling {who}"),
+        (Phase::Knocking, None) => "knocked: waiting for the host to let you in".to_owned(),
+        (Phase::Knocking, Some(who)) => format!("it rings at {who}'s: waiting for an answer"),
+        (Phase::Alone, _) if showing.listening => {
+            "listening: your contacts can call you".to_owned()
+        }
+        (Phase::Alone, Some(who)) => match showing.not_reached.as_deref() {
+            Some("") => format!("no address of {who} is known: send them this invite"),
+            Some(tried) => format!("{who} was not reached at {tried}: send them this invite"),
+            None => String::new(),
+        },
+        (Phase::Alone, None) => String::new(),
+        (Phase::InCall | Phase::Ended, _) => "connecting".to_owned(),
     };
     let invite = call.invites.last();
     let private = invite.map_or_else(
@@ -90,8 +106,8 @@ pub fn waiting(
     );
     WaitingScreen {
         invite: invite.map(|i| invite_info(i, now, call)),
-        progress: progress.to_owned(),
-        expects: showing.expects.clone(),
+        progress,
+        expects: showing.expects.clone().filter(|_| !call.dials.is_empty()),
         addresses: if host { listening(&showing.addresses) } else { dialled(call) },
         private_only: only_private(&private),
         own: own_tile(view, showing, pictures, now),
@@ -387,8 +403,13 @@ fn knock(knock: &KnockView, life: Duration, now: Instant) -> KnockInfo {
             Some(note) => Trust::Known(note.clone()),
             None => Trust::New,
         },
+        ring: knock.ring,
         looks_like: knock.looks_like.as_ref().filter(|l| !l.same_name).map(looks_like),
-        invite: knock.invite.map_or("an invite no longer listed".into(), |n| format!("invite {n}")),
+        invite: if knock.ring {
+            "none: a contact calls you".into()
+        } else {
+            knock.invite.map_or("an invite no longer listed".into(), |n| format!("invite {n}"))
+        },
         time_left: life.saturating_sub(now.saturating_duration_since(knock.since)),
     }
 }

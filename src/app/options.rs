@@ -4,7 +4,7 @@
 use crate::app::log::Log;
 use crate::app::paths::Paths;
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
-use crate::identity::{DisplayName, Fingerprint};
+use crate::identity::{DisplayName, Fingerprint, IdentityPublic};
 use crate::invite::Invite;
 use crate::media::frame::Size;
 use std::net::SocketAddr;
@@ -121,6 +121,49 @@ pub struct JoinOptions {
     pub party: PartyOptions,
     /// The invite.
     pub invite: Invite,
+}
+
+/// `facetty call WHO`.
+pub struct RingOptions {
+    /// Everything but the contact.
+    pub party: PartyOptions,
+    /// The contact.
+    pub callee: Callee,
+}
+
+/// A contact to be called.
+#[derive(Clone, Debug)]
+pub struct Callee {
+    /// The pinned key.
+    pub identity: IdentityPublic,
+    /// What our user calls them.
+    pub name: String,
+    /// Where they were reached before, best first.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// `facetty listen`.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Everything.
+    pub party: PartyOptions,
+    /// End after the first call.
+    pub once: bool,
+}
+
+/// How a participant comes into a call.
+pub enum Way {
+    /// Opens one, with an invite.
+    Host,
+    /// Joins by an invite.
+    Join(Invite),
+    /// Calls a contact.
+    Ring(Callee),
+    /// Waits for contacts.
+    Listen {
+        /// Ends after the first call.
+        once: bool,
+    },
 }
 
 /// `facetty demo`.

@@ -2,11 +2,10 @@
 
 use crate::app::contacts::known;
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::{Admit, MediaOptions, PartyOptions};
+use crate::app::options::{Admit, Callee, MediaOptions, PartyOptions, Way};
 use crate::call::{self, Call, CallConfig, CallError, Tracks};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec};
 use crate::identity::{IdentityKey, IdentityPublic};
-use crate::invite::Invite;
 use crate::media::device::{Mic, Speaker};
 use crate::media::frame::Size;
 use crate::media::seams::{FrameSink, FrameSource, PcmSink, PcmSource};
@@ -17,8 +16,9 @@ use crate::media::source::wav::WavFile;
 use crate::media::source::{self, Mouth, OpenError, VideoOptions};
 use crate::node::{Clock, MediaEnds, Node, NodeConfig, NodeHandle, Runner};
 use crate::store::contacts::Contacts;
+use crate::store::port;
 use crate::transport::{self, BindError, Endpoint, EndpointOptions, Socket};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,10 +48,11 @@ pub fn assemble(
     party: &PartyOptions,
     identity: Arc<IdentityKey>,
     contacts: &Contacts,
-    invite: Option<Invite>,
+    way: Way,
     view: Box<dyn FrameSink>,
     has_screen: bool,
 ) -> Result<Party, Failure> {
+    let hosts = matches!(way, Way::Host);
     let clock = Clock::Real;
     let now = clock.now();
     let origin = now.mono;
@@ -60,7 +61,7 @@ pub fn assemble(
     let mic = open_mic(&party.media, origin, &identity.public(), &mut notes)?;
     let speaker = open_speaker(&party.media, &mut notes)?;
 
-    let socket = transport::bind_udp(party.listen).map_err(|e| cannot_bind(&e))?;
+    let socket = bind(party, &mut notes)?;
     let local = socket.local_addr().map_err(|e| Failure::new(Exit::Unreachable, e))?;
     let addresses = transport::usable_addresses(local, &party.advertise);
     let tracks = Tracks { mic: mic.is_some(), camera: video.is_some() };
@@ -76,11 +77,18 @@ pub fn assemble(
         knock_life: KNOCK_LIFE,
     };
     let mut rng = crate::app::entropy();
-    let mut call = match invite {
-        None => Call::host(config, identity, addresses.clone(), now, &mut *rng),
-        Some(invite) => Call::join(config, identity, invite, now, &mut *rng),
+    let mut call = match way {
+        Way::Host => Call::host(config, identity, addresses.clone(), now, &mut *rng),
+        Way::Join(invite) => Call::join(config, identity, invite, now, &mut *rng),
+        Way::Ring(Callee { identity: them, addresses, .. }) => {
+            Ok(Call::ring(config, identity, them, addresses, now, &mut *rng))
+        }
+        Way::Listen { .. } => Call::listen(config, identity, now, &mut *rng),
     }
     .map_err(|e| call_failed(&e))?;
+    if hosts {
+        call.answer_contacts(true);
+    }
     call.can_ask(has_screen);
 
     let options = EndpointOptions { idle: IDLE, keep_alive: KEEP_ALIVE, ..Default::default() };
@@ -102,6 +110,30 @@ fn admit(admit: &Admit, has_screen: bool) -> call::Admit {
         Admit::Ask if has_screen => call::Admit::Ask,
         Admit::Ask => call::Admit::Nobody,
     }
+}
+
+/// The socket at the address asked for; else at the port chosen once, so that contacts find us
+/// again; else, if another facetty has that, at any.
+fn bind(party: &PartyOptions, notes: &mut Vec<String>) -> Result<UdpSocket, Failure> {
+    if party.listen.is_some() {
+        return transport::bind_udp(party.listen).map_err(|e| cannot_bind(&e));
+    }
+    let kept = port::load(&party.base.paths.port);
+    if let Some(port) = kept {
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        match transport::bind_udp(Some(both)).or_else(|_| transport::bind_udp(Some(v4))) {
+            Ok(socket) => return Ok(socket),
+            Err(e) => notes.push(format!("your usual port: {e}; contacts may not find this call")),
+        }
+    }
+    let socket = transport::bind_udp(None).map_err(|e| cannot_bind(&e))?;
+    if let (None, Ok(at)) = (kept, socket.local_addr())
+        && let Err(e) = port::keep(&party.base.paths.port, at.port())
+    {
+        tracing::warn!(error = %e, "the port could not be kept");
+    }
+    Ok(socket)
 }
 
 fn cannot_bind(error: &BindError) -> Failure {

@@ -13,6 +13,8 @@ pub struct Paths {
     pub identity: PathBuf,
     /// Contacts.
     pub contacts: PathBuf,
+    /// The UDP port chosen once.
+    pub port: PathBuf,
     /// Log, unless `--log` says otherwise.
     pub log: PathBuf,
 }
@@ -30,6 +32,7 @@ impl Paths {
                 settings: home.join("config.toml"),
                 identity: home.join("identity"),
                 contacts: home.join("contacts.toml"),
+                port: home.join("port"),
                 log: home.join("facetty.log"),
             });
         }
@@ -42,6 +45,7 @@ impl Paths {
             settings: dirs.config_dir().join("config.toml"),
             identity: dirs.data_dir().join("identity"),
             contacts: dirs.data_dir().join("contacts.toml"),
+            port: dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("port"),
             log: dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("facetty.log"),
         })
     }
@@ -54,7 +58,7 @@ mod tests {
     #[test]
     fn facetty_home_holds_everything() {
         let paths = Paths::from_home(Some("/x/y".into())).unwrap();
-        for path in [&paths.settings, &paths.identity, &paths.contacts, &paths.log] {
+        for path in [&paths.settings, &paths.identity, &paths.contacts, &paths.port, &paths.log] {
             assert!(path.starts_with("/x/y"), "{}", path.display());
         }
     }

@@ -2,10 +2,11 @@
 
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::{CallOptions, DemoOptions, Front, JoinOptions, PartyOptions};
+use crate::app::options::{
+    CallOptions, DemoOptions, Front, JoinOptions, ListenOptions, PartyOptions, RingOptions, Way,
+};
 use crate::app::{demo as demonstration, headless, identity, party, screen, shutdown};
 use crate::config::ViewSpec;
-use crate::invite::Invite;
 use crate::media::frame::{Size, Want};
 use crate::media::seams::FrameSink;
 use crate::media::sink::{self, null::Null};
@@ -15,12 +16,22 @@ use std::sync::Arc;
 
 /// Opens a call and waits for others.
 pub fn call(options: CallOptions) -> Result<Exit, Failure> {
-    party_run(&options.party, None)
+    party_run(&options.party, Way::Host)
+}
+
+/// Calls a contact.
+pub fn ring(options: RingOptions) -> Result<Exit, Failure> {
+    party_run(&options.party, Way::Ring(options.callee))
+}
+
+/// Waits for calls of contacts.
+pub fn listen(options: ListenOptions) -> Result<Exit, Failure> {
+    party_run(&options.party, Way::Listen { once: options.once })
 }
 
 /// Joins a call.
 pub fn join(options: JoinOptions) -> Result<Exit, Failure> {
-    party_run(&options.party, Some(options.invite))
+    party_run(&options.party, Way::Join(options.invite))
 }
 
 /// Ada and Ben call each other through Eve.
@@ -28,22 +39,23 @@ pub fn demo(options: DemoOptions) -> Result<Exit, Failure> {
     demonstration::run(&options)
 }
 
-fn party_run(options: &PartyOptions, invite: Option<Invite>) -> Result<Exit, Failure> {
+fn party_run(options: &PartyOptions, way: Way) -> Result<Exit, Failure> {
     let own = identity::own(&options.base.paths)?;
     let first_run = identity::first_run_line(&options.base.paths, &own);
     let key = Arc::new(own.key);
     let contacts = Contacts::load(&options.base.paths.contacts).map_err(Failure::from)?;
     if options.front == Front::Screen {
-        return screen::run(options, key, &contacts, invite, first_run);
+        return screen::run(options, key, &contacts, way, first_run);
     }
+    let aim = headless::Aim::of(&way);
     let view = view(options)?;
     let (trigger, stop) = shutdown::pair();
     shutdown::on_signals(trigger, || {}).map_err(|e| Failure::new(Exit::Bug, e))?;
     runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
-        let mut party = party::assemble(options, key, &contacts, invite, view, false)?;
+        let mut party = party::assemble(options, key, &contacts, way, view, false)?;
         party.notes.splice(0..0, first_run);
         let book = Book::new(options.base.paths.contacts.clone(), options.expect);
-        headless::run(party, book, options.front, options.seconds, stop).await
+        headless::run(party, book, aim, options.front, options.seconds, stop).await
     }))
 }
 

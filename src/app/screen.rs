@@ -2,15 +2,14 @@
 
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
-use crate::app::headless::exit_of;
+use crate::app::headless::{Aim, dial_failure, exit_of};
 use crate::app::model::{self, Rates, Showing};
-use crate::app::options::PartyOptions;
+use crate::app::options::{PartyOptions, Way};
 use crate::app::party;
 use crate::app::run::runtime;
 use crate::app::stage::{self, Pictures, ScreenSink, Stage, Wake};
 use crate::call::{Command as CallCommand, EndReason, Event, KnockId, LeftHow, Phase};
 use crate::identity::{Fingerprint, IdentityKey, IdentityPublic};
-use crate::invite::Invite;
 use crate::media::seams::FrameSink;
 use crate::node::{NodeCommand, NodeEvent, NodeView, OWN};
 use crate::seal::Receipt;
@@ -36,6 +35,9 @@ const STOPPING: Duration = Duration::from_millis(400);
 /// Knocks are refused after this time unanswered.
 const KNOCK_LIFE: Duration = Duration::from_secs(120);
 
+/// The bell rings again after this time while a contact calls.
+const RING_AGAIN: Duration = Duration::from_secs(3);
+
 /// What the network's thread hands over when it is up.
 struct Up {
     commands: mpsc::Sender<NodeCommand>,
@@ -49,15 +51,24 @@ pub fn run(
     options: &PartyOptions,
     key: Arc<IdentityKey>,
     contacts: &Contacts,
-    invite: Option<Invite>,
+    way: Way,
     first_run: Option<String>,
 ) -> Result<Exit, Failure> {
-    let expects = invite.as_ref().map(|i| Fingerprint::of(&i.host).to_string());
+    let expects = match &way {
+        Way::Join(invite) => Some(Fingerprint::of(&invite.host).to_string()),
+        Way::Ring(callee) => Some(Fingerprint::of(&callee.identity).to_string()),
+        Way::Host | Way::Listen { .. } => None,
+    };
+    let calling = match &way {
+        Way::Ring(callee) => Some(callee.name.clone()),
+        _ => None,
+    };
+    let aim = Aim::of(&way);
     let log = std::fs::OpenOptions::new().append(true).open(options.base.log.path()).ok();
     let decifps = options.media.decifps.unwrap_or(300);
     let stage = Stage::open(options.media.graphics, log, decifps)?;
     let sink = sink(options, &stage)?;
-    let up = start(options, key, contacts, invite, sink, stage.waker.clone());
+    let up = start(options, key, contacts, way, sink, stage.waker.clone());
     let up = match up {
         Ok(up) => up,
         Err(failure) => {
@@ -65,7 +76,9 @@ pub fn run(
             return Err(failure);
         }
     };
-    let mut play = Play::new(stage, up, options, expects);
+    let mut play = Play::new(stage, up, options, expects, aim);
+    play.showing.calling = calling;
+    play.showing.listening = matches!(aim, Aim::Listen { .. });
     if let Some(line) = first_run {
         play.model.tell(line, stage::instant());
     }
@@ -95,7 +108,7 @@ fn start(
     options: &PartyOptions,
     key: Arc<IdentityKey>,
     contacts: &Contacts,
-    invite: Option<Invite>,
+    way: Way,
     sink: Box<dyn FrameSink>,
     wakes: SyncSender<Wake>,
 ) -> Result<Up, Failure> {
@@ -113,7 +126,7 @@ fn start(
             };
             let local = tokio::task::LocalSet::new();
             runtime.block_on(local.run_until(async {
-                let party = match party::assemble(&options, key, &contacts, invite, sink, true) {
+                let party = match party::assemble(&options, key, &contacts, way, sink, true) {
                     Ok(party) => party,
                     Err(failure) => {
                         let _ = tell.send(Err(failure));
@@ -158,19 +171,31 @@ struct Play<'o> {
     lasted: Duration,
     book: Book,
     media_held: bool,
+    aim: Aim,
+    /// When the bell rang last for a contact who calls.
+    rung: Option<Instant>,
     leaving: Option<Instant>,
     exit: Option<Exit>,
     end: Option<Instant>,
 }
 
 impl<'o> Play<'o> {
-    fn new(stage: Stage, up: Up, options: &'o PartyOptions, expects: Option<String>) -> Self {
+    fn new(
+        stage: Stage,
+        up: Up,
+        options: &'o PartyOptions,
+        expects: Option<String>,
+        aim: Aim,
+    ) -> Self {
         let now = stage::instant();
         let mut showing = Showing {
             since: None,
             knock_life: KNOCK_LIFE,
             addresses: up.addresses.clone(),
             expects,
+            calling: None,
+            not_reached: None,
+            listening: false,
             compared: None,
             changed: None,
             rates: Rates::default(),
@@ -198,6 +223,8 @@ impl<'o> Play<'o> {
             lasted: Duration::ZERO,
             book: Book::new(options.base.paths.contacts.clone(), options.expect),
             media_held: false,
+            aim,
+            rung: None,
             leaving: None,
             exit: None,
             end,
@@ -246,7 +273,14 @@ impl<'o> Play<'o> {
         let before = self.model.knocks_waiting();
         self.model.set_knocks(model::knocks(&view.call, self.showing.knock_life, now), now);
         let doubts = model::doubts(&view.call);
-        self.hold_media(doubts.iter().any(|d| !d.member));
+        let listening = matches!(self.aim, Aim::Listen { .. });
+        let waiting = listening && view.call.phase == Phase::Alone;
+        self.hold_media(waiting || doubts.iter().any(|d| !d.member));
+        let over = waiting && self.showing.since.is_some();
+        if over && self.aim == (Aim::Listen { once: true }) {
+            self.leave(Exit::Ended);
+        }
+        self.ring(&view, now);
         let doubting = self.model.doubts_waiting();
         self.model.set_doubts(doubts, now);
         if self.model.knocks_waiting() > before || self.model.doubts_waiting() > doubting {
@@ -330,6 +364,20 @@ impl<'o> Play<'o> {
         Ok(())
     }
 
+    /// A contact calls: the bell, until somebody answers, and a notice where the terminal has them.
+    fn ring(&mut self, view: &NodeView, now: Instant) {
+        let Some(knock) = view.call.knocks.iter().find(|k| k.ring) else {
+            self.rung = None;
+            return;
+        };
+        match self.rung {
+            None => self.stage.notify(&format!("{} calls", knock.name)),
+            Some(at) if at + RING_AGAIN <= now => self.stage.ring(),
+            Some(_) => return,
+        }
+        self.rung = Some(now);
+    }
+
     /// Nothing is captured while the user has not said whether the host is who it says it is.
     fn hold_media(&mut self, hold: bool) {
         if hold != self.media_held {
@@ -382,6 +430,12 @@ impl<'o> Play<'o> {
                     self.model.tell(format!("{} joined{warning}", member.name), now);
                     self.words_changed(format!("{} joined", member.name));
                 }
+            }
+            NodeEvent::Call(Event::NotReached { tried }) => {
+                let at: Vec<_> =
+                    tried.iter().map(|(to, why)| format!("{to} ({})", dial_failure(why))).collect();
+                self.showing.not_reached = Some(at.join(", "));
+                self.stage.ring();
             }
             NodeEvent::Call(Event::Left { name, how, .. }) => {
                 let how = match how {

@@ -363,6 +363,12 @@ impl Stage {
         let _ = self.output.send(format!("\x1b]52;c;{encoded}\x07").into_bytes());
     }
 
+    /// A notice of the desktop, where the terminal has them (OSC 9), and the bell. `text` has no
+    /// control characters.
+    pub fn notify(&mut self, text: &str) {
+        let _ = self.output.send(format!("\x1b]9;facetty: {text}\x07\x07").into_bytes());
+    }
+
     /// Rings the terminal's bell.
     pub fn ring(&mut self) {
         let _ = self.output.send(b"\x07".to_vec());

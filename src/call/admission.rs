@@ -2,6 +2,7 @@
 
 use super::changes::Checker;
 use super::handshake::Stage;
+use super::ring::RING;
 use super::*;
 use crate::group::{InvitePsk, MAX_MEMBERS};
 use crate::identity::Credential;
@@ -17,6 +18,8 @@ const MAX_KNOCKS: usize = 8;
 pub(super) struct Knocking {
     pub(super) link: LinkId,
     pub(super) invite: [u8; 8],
+    /// A contact without an invite: there is no secret of one, and nothing is used up.
+    pub(super) ring: bool,
     pub(super) credential: Credential,
     key_package: Vec<u8>,
     pub(super) since: Instant,
@@ -31,10 +34,20 @@ impl Call {
         now: Now,
         rng: &mut dyn CryptoRng,
     ) -> [u8; 16] {
+        let secret = Secret::build(|bytes| rng.fill_bytes(bytes));
+        self.invite_with(secret, addresses, now)
+    }
+
+    /// The same with a secret drawn before.
+    pub(super) fn invite_with(
+        &mut self,
+        secret: Secret<16>,
+        addresses: Vec<SocketAddr>,
+        now: Now,
+    ) -> [u8; 16] {
         let life = u64::try_from(self.config.invite_life.as_millis()).unwrap_or(u64::MAX / 2);
         let expires = Wall(now.wall.0.saturating_add(life));
         let uses = self.config.invite_uses;
-        let secret = Secret::build(|bytes| rng.fill_bytes(bytes));
         let mut invite = Invite::new(self.identity.public(), secret, expires, uses, addresses);
         if let Some(group) = &self.group {
             invite = invite.for_group(group.id());
@@ -67,12 +80,14 @@ impl Call {
         self.out.push_back(Output::Authenticated(link));
         let full = self.knocks.len() >= MAX_KNOCKS;
         let name = credential.name.to_string();
-        let deadline = now.mono + self.config.knock_life;
+        let ring = self.contacts.at_door(&invite).is_some();
+        let life = if ring { RING } else { self.config.knock_life };
+        let deadline = now.mono + life;
         let since = now.mono;
         self.contacts.look_at(&identity, &credential.name);
-        let knocking = Knocking { link, invite, credential, key_package, since, deadline };
+        let knocking = Knocking { link, invite, ring, credential, key_package, since, deadline };
         self.knocks.insert(id, knocking);
-        self.event(Event::Knock { id, fingerprint, name: name.clone() });
+        self.event(Event::Knock { id, fingerprint, name: name.clone(), ring });
         let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
         // A contact's name with another key is never let in on the strength of an invite alone.
         let named = self.is_named(&identity);
@@ -82,6 +97,8 @@ impl Call {
             self.event(Event::Doubt { identity, name, known });
         }
         let welcome = match &self.config.admit {
+            // Each calls the other: both have said yes.
+            _ if ring && self.calls(&identity) => Some(true),
             Admit::Any => Some(true),
             Admit::Only(wanted) => Some(wanted.iter().any(|w| w.matches(&identity))),
             Admit::Nobody => Some(false),
@@ -108,14 +125,14 @@ impl Call {
             return Err(CallError::Gone("the knock"));
         };
         self.contacts.believe(&knocking.credential.identity);
-        let open = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite);
-        let Some(open) = open.filter(|i| i.left > 0) else {
+        let open = self.invites.iter().find(|i| i.invite.id() == knocking.invite && i.left > 0);
+        let psk = open.map(|open| open.invite.psk());
+        if psk.is_none() && !knocking.ring {
             // Admitted twice with a one-use invite: the second comes too late.
             self.close_link(knocking.link, close::USED_UP);
             self.event(Event::KnockGone { id, end: KnockEnd::Declined });
             return Ok(());
-        };
-        let psk = open.invite.psk();
+        }
         let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
         if !group.is_sequencer() {
             let who = self.sequencer_name();
@@ -134,8 +151,8 @@ impl Call {
         }
         let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
         let check = Checker { group_id: group.id(), now: now.wall };
-        let psk = InvitePsk { invite: knocking.invite, secret: &psk };
-        let added = group.add(&knocking.key_package, Some(psk), &check);
+        let psk = psk.as_ref().map(|secret| InvitePsk { invite: knocking.invite, secret });
+        let added = group.add(&knocking.key_package, psk, &check);
         let pending = match added {
             Ok(pending) => pending,
             Err(error) => {
@@ -184,7 +201,8 @@ impl Call {
             self.knocks.iter().filter(|(_, k)| k.deadline <= now.mono).map(|(id, _)| *id).collect();
         for id in late {
             if let Some(knocking) = self.knocks.remove(&id) {
-                self.close_link(knocking.link, close::DECLINED);
+                let code = if knocking.ring { close::UNANSWERED } else { close::DECLINED };
+                self.close_link(knocking.link, code);
                 self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
             }
         }

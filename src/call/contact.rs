@@ -6,7 +6,7 @@
 //! user has, nothing is sent to them and nothing of them is shown.
 
 use super::*;
-use crate::identity::{Credential, DisplayName, IdentityPublic};
+use crate::identity::{Credential, DisplayName, IdentityPublic, contact_id};
 use std::collections::BTreeSet;
 
 /// The contact whose name somebody with another key claims, or one that looks the same.
@@ -40,6 +40,10 @@ pub struct DoubtView {
 /// The contacts, prepared for looking people up, and what the user decided in this call.
 pub(super) struct Contacts {
     known: Vec<Prepared>,
+    /// Contacts by the number they knock with when they have no invite.
+    doors: BTreeMap<[u8; 8], IdentityPublic>,
+    /// Contacts may ring.
+    pub(super) answers: bool,
     /// By key: looked at once, shown often.
     seen: BTreeMap<[u8; 32], Option<Namesake>>,
     /// Keys the user has said yes to in this call.
@@ -62,7 +66,8 @@ struct Prepared {
 const MOST_SEEN: usize = 256;
 
 impl Contacts {
-    pub(super) fn new(config: &CallConfig) -> Self {
+    pub(super) fn new(config: &CallConfig, me: &IdentityPublic) -> Self {
+        let door = |known: &Known| (contact_id(me, &known.identity), known.identity);
         let known = config.known.iter().map(|known| {
             let names: Vec<_> = known.petname.iter().chain(&known.names).collect();
             let skeleton = |n: &&String| DisplayName::sanitise(n).skeleton();
@@ -74,6 +79,8 @@ impl Contacts {
         });
         Self {
             known: known.collect(),
+            doors: config.known.iter().map(door).collect(),
+            answers: false,
             seen: BTreeMap::new(),
             believed: BTreeSet::new(),
             disbelieved: BTreeSet::new(),
@@ -84,6 +91,11 @@ impl Contacts {
 
     pub(super) fn of(&self, identity: &IdentityPublic) -> Option<&Known> {
         self.known.iter().map(|p| &p.known).find(|k| k.identity == *identity)
+    }
+
+    /// The contact who knocks with this number, if contacts may.
+    pub(super) fn at_door(&self, id: &[u8; 8]) -> Option<IdentityPublic> {
+        self.doors.get(id).filter(|_| self.answers).copied()
     }
 
     /// Whom this name belongs to, if not to this key.

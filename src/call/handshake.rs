@@ -5,10 +5,11 @@
 //! leaf key of the roster; an unknown key may wait a little for the commit that adds it.
 
 use super::changes::Checker;
+use super::ring::{RING_PATIENCE, Ring};
 use super::*;
 use crate::group::{self, Expect, InvitePsk, PendingJoin};
 use crate::identity::handshake::{self, Transcript};
-use crate::identity::{Credential, DisplayName, IdentityPublic};
+use crate::identity::{Credential, DisplayName, IdentityPublic, contact_proof};
 use crate::invite::Invite;
 use crate::secret::Secret;
 use crate::wire::control::Control;
@@ -100,36 +101,43 @@ pub(super) struct Joining {
 pub(super) enum Door {
     /// An invite.
     Invite(Invite),
+    /// Two pinned keys.
+    Contact(Ring),
 }
 
 impl Door {
     pub(super) fn addresses(&self) -> &[SocketAddr] {
         match self {
             Self::Invite(invite) => &invite.addresses,
+            Self::Contact(ring) => &ring.addresses,
         }
     }
 
     fn id(&self) -> [u8; 8] {
         match self {
             Self::Invite(invite) => invite.id(),
+            Self::Contact(ring) => ring.id(),
         }
     }
 
     fn k_proof(&self) -> Secret<32> {
         match self {
             Self::Invite(invite) => invite.k_proof(),
+            Self::Contact(ring) => ring.k_proof(),
         }
     }
 
     fn host(&self) -> IdentityPublic {
         match self {
             Self::Invite(invite) => invite.host,
+            Self::Contact(ring) => ring.them,
         }
     }
 
     fn psk(&self) -> Option<Secret<32>> {
         match self {
             Self::Invite(invite) => Some(invite.psk()),
+            Self::Contact(_) => None,
         }
     }
 
@@ -137,6 +145,15 @@ impl Door {
     fn leads_to(&self, group_id: &[u8; 16]) -> bool {
         match self {
             Self::Invite(invite) => invite.group_id() == *group_id,
+            Self::Contact(_) => true,
+        }
+    }
+
+    /// Whom it should lead to, in words.
+    fn whose(&self) -> &'static str {
+        match self {
+            Self::Invite(_) => "the invite's host",
+            Self::Contact(_) => "the contact you call",
         }
     }
 }
@@ -241,8 +258,14 @@ impl Call {
                 _ => (d.to, DialFailure::TimedOut),
             })
             .collect();
-        let reason = joining.refusal.clone().unwrap_or(EndReason::Unreachable(failures));
-        self.finish(reason);
+        match (&joining.refusal, &joining.door) {
+            (Some(refusal), _) => {
+                let refusal = refusal.clone();
+                self.finish(refusal);
+            }
+            (None, Door::Contact(_)) => self.contact_not_reached(failures),
+            (None, Door::Invite(_)) => self.finish(EndReason::Unreachable(failures)),
+        }
     }
 
     pub(super) fn link_up(&mut self, id: LinkId, up: LinkUp, now: Now) {
@@ -307,10 +330,7 @@ impl Call {
                 // A member whose Add we have not merged yet: its link waits, unread.
                 Ok(())
             }
-            (Stage::Stranger, Control::Knock(knock)) => {
-                self.take_knock(id, &up, &knock, now);
-                Ok(())
-            }
+            (Stage::Stranger, Control::Knock(knock)) => self.take_knock(id, &up, &knock, now),
             (Stage::KnockSent, Control::Answer(answer)) => self.take_answer(id, &up, &answer, now),
             (Stage::AnswerSent(invite), Control::Proof(proof)) => {
                 self.take_proof(id, &up, invite, &proof, now)
@@ -328,34 +348,53 @@ impl Call {
     }
 
     /// Host: is there such an invite, and does the knocker hold it?
-    fn take_knock(&mut self, id: LinkId, up: &LinkUp, knock: &Knock, now: Now) {
+    fn take_knock(
+        &mut self,
+        id: LinkId,
+        up: &LinkUp,
+        knock: &Knock,
+        now: Now,
+    ) -> Result<(), CallError> {
         let transcript = self.transcript(up);
-        let verdict = match self.invites.iter().find(|i| i.invite.id() == knock.invite_id) {
-            None => Err(Refusal::BadProof),
-            Some(open) => {
-                if handshake::check_knock(&open.invite.k_proof(), knock, &transcript).is_err() {
-                    Err(Refusal::BadProof)
-                } else if open.expires < now.wall {
-                    Err(Refusal::Expired)
-                } else if open.left == 0 {
-                    Err(Refusal::UsedUp)
-                } else {
-                    Ok(open)
-                }
+        let proof = self.proof_of(&knock.invite_id);
+        let proof = proof.filter(|k| handshake::check_knock(k, knock, &transcript).is_ok());
+        let open = self.invites.iter().find(|i| i.invite.id() == knock.invite_id);
+        let verdict = match (proof, open) {
+            (None, _) => Err(Refusal::BadProof),
+            (Some(_), Some(open)) if open.expires < now.wall => Err(Refusal::Expired),
+            (Some(_), Some(open)) if open.left == 0 => Err(Refusal::UsedUp),
+            (Some(proof), _) => Ok(proof),
+        };
+        let proof = match verdict {
+            Ok(proof) => proof,
+            Err(why) => {
+                self.refuse(id, why);
+                return Ok(());
             }
         };
-        let open = match verdict {
-            Ok(open) => open,
-            Err(why) => return self.refuse(id, why),
-        };
-        let Some(group) = &self.group else { return };
+        if self.group.is_none() {
+            let Some(them) = self.contacts.at_door(&knock.invite_id) else { return Ok(()) };
+            if !self.rung_while_calling(id, &them, now)? {
+                return Ok(());
+            }
+        }
+        let Some(group) = &self.group else { return Ok(()) };
         let body = AnswerBody { group_id: group.id(), credential: self.my_credential().into() };
-        let sealed = handshake::answer(&open.invite.k_proof(), &transcript, &body);
-        let invite = open.invite.id();
+        let sealed = handshake::answer(&proof, &transcript, &body);
         self.send_control(id, &Control::Answer(sealed));
         if let Some(state) = self.links.get_mut(&id) {
-            state.stage = Stage::AnswerSent(invite);
+            state.stage = Stage::AnswerSent(knock.invite_id);
         }
+        Ok(())
+    }
+
+    /// The proof key behind a knock's number: an invite's, or that of a contact who rings.
+    fn proof_of(&self, id: &[u8; 8]) -> Option<Secret<32>> {
+        if let Some(open) = self.invites.iter().find(|i| i.invite.id() == *id) {
+            return Some(open.invite.k_proof());
+        }
+        let them = self.contacts.at_door(id)?;
+        Some(contact_proof(&self.identity.public(), &them))
     }
 
     /// Joiner: is this the invite's host? Then say who we are.
@@ -372,6 +411,7 @@ impl Call {
             self.close_link(id, close::DUPLICATE);
             return Ok(());
         }
+        let ringing = matches!(joining.door, Door::Contact(_));
         let (k_proof, host) = (joining.door.k_proof(), joining.door.host());
         let transcript = self.transcript(up);
         let Ok(answer) = handshake::open_answer(&k_proof, &transcript, body) else {
@@ -388,7 +428,8 @@ impl Call {
         };
         if credential.identity != host || credential.leaf_key != up.peer_key {
             let met = Fingerprint::of(&credential.identity);
-            return self.not_the_host(id, format!("{met} answered instead of the invite's host"));
+            let whose = joining.door.whose();
+            return self.not_the_host(id, format!("{met} answered instead of {whose}"));
         }
         if let Some(wanted) = self.config.expect
             && !wanted.matches(&credential.identity)
@@ -408,7 +449,8 @@ impl Call {
         self.send_control(id, &Control::Proof(proof));
         if let Some(state) = self.links.get_mut(&id) {
             state.stage = Stage::ProofSent;
-            state.deadline = Some(now.mono + ADMISSION);
+            let patience = if ringing { RING_PATIENCE } else { ADMISSION };
+            state.deadline = Some(now.mono + patience);
         }
         self.out.push_back(Output::Authenticated(id));
         if let PhaseState::Joining(joining) = &mut self.phase {
@@ -453,12 +495,11 @@ impl Call {
         body: &Proof,
         now: Now,
     ) -> Result<(), CallError> {
-        let Some(open) = self.invites.iter().find(|i| i.invite.id() == invite) else {
-            self.refuse(id, Refusal::BadProof);
-            return Ok(());
-        };
         let transcript = self.transcript(up);
-        let Ok(proof) = handshake::open_proof(&open.invite.k_proof(), &transcript, body) else {
+        let opened = self
+            .proof_of(&invite)
+            .and_then(|proof| handshake::open_proof(&proof, &transcript, body).ok());
+        let Some(proof) = opened else {
             self.refuse(id, Refusal::BadProof);
             return Ok(());
         };
@@ -468,7 +509,9 @@ impl Call {
             .ok()
             .filter(|package| package.leaf_key == up.peer_key)
             .and_then(|package| Credential::decode(&package.credential).ok())
-            .filter(|c| c.leaf_key == up.peer_key && c.verify(&group.id(), now.wall).is_ok());
+            .filter(|c| c.leaf_key == up.peer_key && c.verify(&group.id(), now.wall).is_ok())
+            // Who rings is the contact whose key is pinned, and nobody else.
+            .filter(|c| self.contacts.at_door(&invite).is_none_or(|them| them == c.identity));
         let Some(credential) = credential else {
             self.refuse(id, Refusal::BadCredential);
             return Ok(());
@@ -524,7 +567,17 @@ impl Call {
         let Some(state) = self.links.remove(&id) else { return Ok(()) };
         match state.stage {
             Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {
+                let ringing = matches!(&self.phase, PhaseState::Joining(j) if matches!(j.door, Door::Contact(_)));
                 let refusal = match why {
+                    LinkDown::ClosedByPeer(close::REFUSED) if ringing => {
+                        let why = "answers, but does not know you".to_string();
+                        self.note_dial(id, Err(DialFailure::Network(why)));
+                        None
+                    }
+                    LinkDown::ClosedByPeer(close::DUPLICATE) if ringing => {
+                        self.called_too(now);
+                        None
+                    }
                     LinkDown::ClosedByPeer(code) => refused_by(code),
                     _ => None,
                 };
@@ -562,7 +615,9 @@ impl Call {
         for (id, stage) in late {
             if stage == Stage::ProofSent {
                 if let PhaseState::Joining(joining) = &mut self.phase {
-                    joining.refusal = Some(EndReason::Refused(RefusedWhy::Declined));
+                    let ringing = matches!(joining.door, Door::Contact(_));
+                    let why = if ringing { RefusedWhy::Unanswered } else { RefusedWhy::Declined };
+                    joining.refusal = Some(EndReason::Refused(why));
                     joining.pending = None;
                 }
                 self.close_link(id, close::TIMEOUT);
@@ -595,6 +650,7 @@ fn refused_by(code: u32) -> Option<EndReason> {
         close::EXPIRED => RefusedWhy::Expired,
         close::USED_UP => RefusedWhy::UsedUp,
         close::DECLINED | close::TIMEOUT | close::LEFT => RefusedWhy::Declined,
+        close::UNANSWERED => RefusedWhy::Unanswered,
         close::LOCKED => RefusedWhy::Locked,
         _ => return None,
     }))

@@ -26,6 +26,7 @@ mod epochs;
 mod feedback;
 mod handshake;
 mod membership;
+mod ring;
 mod talk;
 mod types;
 mod view;
@@ -66,6 +67,7 @@ pub struct Call {
     next_link: u64,
     peers: Peers,
     contacts: contact::Contacts,
+    calling: Option<ring::Calling>,
     epochs: Epochs,
     invites: Vec<OpenInvite>,
     knocks: BTreeMap<KnockId, admission::Knocking>,
@@ -92,9 +94,7 @@ impl Call {
     ) -> Result<Self, CallError> {
         let mut call = Self::bare(config, identity, PhaseState::Waiting, now, rng);
         let group_id = call.new_invite(addresses, now, rng);
-        let local = call.local_member(group_id, now)?;
-        call.group = Some(Group::create(local, group_id, &call.check(group_id, now))?);
-        call.enter_epoch(now, None)?;
+        call.found(group_id, now)?;
         Ok(call)
     }
 
@@ -126,7 +126,7 @@ impl Call {
         rng: &mut dyn CryptoRng,
     ) -> Self {
         let tracks = config.tracks;
-        let contacts = contact::Contacts::new(&config);
+        let contacts = contact::Contacts::new(&config, &identity.public());
         Self {
             config,
             identity,
@@ -137,6 +137,7 @@ impl Call {
             next_link: 0,
             peers: Peers::default(),
             contacts,
+            calling: None,
             epochs: Epochs::default(),
             invites: Vec::new(),
             knocks: BTreeMap::new(),
@@ -223,6 +224,7 @@ impl Call {
         earlier(self.leaving.as_ref().map(|(t, _)| *t));
         earlier(self.epochs.wake_at());
         earlier(self.peers.wake_at());
+        earlier(self.ring_wake_at());
         earlier(self.links.values().filter_map(LinkState::wake_at).min());
         earlier(self.knocks.values().map(|k| k.deadline).min());
         at
@@ -237,6 +239,7 @@ impl Call {
         }
         self.expire_links(now);
         self.expire_knocks(now);
+        self.ring_tick(now)?;
         self.check_peers(now)?;
         self.epochs_tick(now);
         self.reports_tick(now);

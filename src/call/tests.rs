@@ -2,6 +2,7 @@
 //! virtual clock. Keys, group and seals are the real ones.
 
 mod contacts;
+mod rings;
 
 use super::*;
 use crate::identity::DisplayName;

@@ -173,6 +173,13 @@ pub enum Event {
         fingerprint: Fingerprint,
         /// What they call themselves: claimed.
         name: String,
+        /// A contact who calls without an invite.
+        ring: bool,
+    },
+    /// The contact we call was not reached; from here on we wait, with an invite for them.
+    NotReached {
+        /// Every address and what became of it.
+        tried: Vec<(SocketAddr, DialFailure)>,
     },
     /// A knock is over.
     KnockGone {
@@ -359,6 +366,8 @@ pub enum RefusedWhy {
     UsedUp,
     /// The host said no, or nobody answered.
     Declined,
+    /// Nobody answered the ring.
+    Unanswered,
     /// The call is full or locked.
     Locked,
 }

@@ -114,6 +114,8 @@ pub struct KnockView {
     pub known: Option<String>,
     /// The contact they could be taken for.
     pub looks_like: Option<Namesake>,
+    /// A contact who calls without an invite.
+    pub ring: bool,
     /// Which of the open invites (index from 1), if still listed.
     pub invite: Option<usize>,
     /// Where from.
@@ -272,6 +274,7 @@ impl Call {
                     name: knock.credential.name.to_string(),
                     known: known.map(|k| k.note.clone()),
                     looks_like: self.contacts.looks_like(&knock.credential.identity).cloned(),
+                    ring: knock.ring,
                     invite: position.map(|p| p + 1),
                     from: self.links.get(&knock.link).and_then(|l| l.up.as_ref()).map(|u| u.remote),
                     since: knock.since,

@@ -26,6 +26,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     Call(CallArgs),
     Join(JoinArgs),
+    Listen(super::listen::ListenArgs),
     Demo(DemoArgs),
     Loopback(LoopbackArgs),
     Contacts(super::contacts::ContactsArgs),
@@ -37,17 +38,22 @@ pub(super) enum Command {
     Man(ManArgs),
 }
 
-/// Open a call: prints an invite and waits for a knock
+/// Open a call: prints an invite and waits for a knock; or call a contact, who needs no invite
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   facetty call                                    invite one person
+  facetty call ben                                call a contact; Ben runs facetty listen (or call)
   facetty call --uses 2 --expires 2h              invite two, valid for two hours
   facetty call --listen 0.0.0.0:4433 --advertise call.example.org:4433
                                                   behind a router that forwards the port
   facetty call --json --admit --video pattern --audio voice --seconds 30
                                                   without a terminal, for scripts")]
 pub(super) struct CallArgs {
+    /// A contact: petname, name or fingerprint (see facetty contacts)
+    #[arg(value_name = "WHO")]
+    pub who: Option<String>,
+
     #[command(flatten)]
     pub party: PartyArgs,
 }

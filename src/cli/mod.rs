@@ -11,6 +11,7 @@ mod doctor;
 mod id;
 mod inventory;
 mod join;
+mod listen;
 mod loopback;
 mod man;
 mod party;
@@ -61,6 +62,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
         None => welcome::run(),
         Some(Command::Call(args)) => call::run(args, base()?),
         Some(Command::Join(args)) => join::run(args, base()?),
+        Some(Command::Listen(args)) => listen::run(args, base()?),
         Some(Command::Demo(args)) => demo::run(args, base()?),
         Some(Command::Loopback(args)) => loopback::run(args, base()?),
         Some(Command::Id(args)) => id::run(args, &Paths::find()?),

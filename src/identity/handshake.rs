@@ -121,6 +121,19 @@ pub fn contact_proof(a: &IdentityPublic, b: &IdentityPublic) -> Secret<32> {
     Secret::take(&mut hash)
 }
 
+/// The public number under which two contacts find each other's proof, in a KNOCK without invite.
+pub fn contact_id(a: &IdentityPublic, b: &IdentityPublic) -> [u8; 8] {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(b"facetty contact id 1")
+        .chain_update(a.min(b).0)
+        .chain_update(a.max(b).0)
+        .finalize()
+        .into();
+    let mut id = [0; 8];
+    id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    id
+}
+
 const ANSWER: &[u8] = b"facetty/1 answer";
 const PROOF: &[u8] = b"facetty/1 proof";
 
@@ -275,6 +288,9 @@ mod tests {
         let [a, b, c] = [1, 2, 3].map(|i| IdentityPublic([i; 32]));
         assert_eq!(contact_proof(&a, &b).expose(), contact_proof(&b, &a).expose());
         assert_ne!(contact_proof(&a, &b).expose(), contact_proof(&a, &c).expose());
+        assert_eq!(contact_id(&a, &b), contact_id(&b, &a));
+        assert_ne!(contact_id(&a, &b), contact_id(&a, &c));
+        assert_ne!(contact_id(&a, &b), contact_proof(&a, &b).expose()[..8], "the id is public");
     }
 
     #[test]

@@ -20,6 +20,6 @@ pub mod words;
 pub use crate::keys::IdentityPublic;
 pub use credential::{CLOCK_TOLERANCE_SECS, Credential, CredentialError, IssueError};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use handshake::contact_proof;
+pub use handshake::{contact_id, contact_proof};
 pub use keypair::{IdentityKey, LeafKey, SignatureError, verify};
 pub use name::{DisplayName, NameError};

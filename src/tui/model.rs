@@ -365,6 +365,8 @@ pub struct KnockInfo {
     pub claimed: String,
     /// How well known.
     pub trust: Trust,
+    /// A contact who calls without an invite.
+    pub ring: bool,
     /// The contact whose name looks like the claimed one.
     pub looks_like: Option<String>,
     /// Which invite ("this call's first invite, 1 use left").

@@ -22,6 +22,8 @@ pub const JOIN_SAFE: &str = "Nothing of you is captured for others before you ar
 pub const PRIVATE_ONLY: &str = "only private addresses: works on the same LAN or VPN";
 /// The knock's title.
 pub const KNOCK: &str = "Somebody knocks";
+/// A contact's call.
+pub const RING: &str = "A contact calls you";
 /// The knock's guard.
 pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
 /// The title over a changed key.

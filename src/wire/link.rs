@@ -107,4 +107,6 @@ pub mod close {
     pub const MISBEHAVED: u32 = 8;
     /// Took too long.
     pub const TIMEOUT: u32 = 9;
+    /// Nobody answered the ring.
+    pub const UNANSWERED: u32 = 10;
 }

@@ -41,7 +41,8 @@ pub(super) fn draw(model: &Model, now: Instant, area: Rect, buf: &mut Buffer) {
     }
     let Some((knock, since)) = model.knock() else { return };
     let theme = &model.theme;
-    let mut title = vec![(strings::KNOCK.to_string(), theme.warn)];
+    let what = if knock.ring { strings::RING } else { strings::KNOCK };
+    let mut title = vec![(what.to_string(), theme.warn)];
     let waiting = model.knocks_waiting();
     if waiting > 1 {
         title.push((format!(" · {} more behind", waiting - 1), theme.dim));
@@ -71,7 +72,13 @@ pub(super) fn short_rows(
     vec![
         vec![(knock.fingerprint.clone(), theme.compare)],
         vec![("says ".into(), theme.dim), (knock.claimed.clone(), theme.strong)],
-        vec![trust, (" – knocks  ".into(), theme.warn)].into_iter().chain(warning).collect(),
+        vec![
+            trust,
+            (if knock.ring { " – calls you  ".into() } else { " – knocks  ".into() }, theme.warn),
+        ]
+        .into_iter()
+        .chain(warning)
+        .collect(),
         vec![keys],
     ]
 }
@@ -146,7 +153,7 @@ fn knock_rows(model: &Model, knock: &KnockInfo, since: Instant, now: Instant) ->
         let left = strings::seconds(knock.time_left);
         vec![
             ("a".into(), theme.key),
-            (" let in   ".into(), theme.text),
+            (if knock.ring { " answer   ".into() } else { " let in   ".into() }, theme.text),
             ("d".into(), theme.key),
             (" decline".into(), theme.text),
             (format!("   refused by itself in {left}"), theme.dim),

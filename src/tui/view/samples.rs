@@ -25,6 +25,7 @@ pub(crate) fn knock(id: u32) -> KnockInfo {
         fingerprint: "k7qd-2mzr-x4vb-hn5t".into(),
         claimed: "Cleo".into(),
         trust: Trust::New,
+        ring: false,
         looks_like: None,
         invite: "the first invite of this call, last use".into(),
         time_left: Duration::from_secs(97),

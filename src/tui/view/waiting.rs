@@ -69,6 +69,10 @@ fn rows(model: &Model, screen: &WaitingScreen) -> Vec<Row> {
     if screen.invite.is_some() {
         rows.extend(invite_rows(model, screen));
         rows.push(vec![(strings::INVITE_HOW.into(), theme.dim)]);
+        if !screen.progress.is_empty() {
+            // A contact who was not reached.
+            rows.push(vec![(screen.progress.clone(), theme.warn)]);
+        }
     } else {
         rows.push(Vec::new());
         rows.push(vec![(screen.progress.clone(), theme.strong)]);

@@ -1,0 +1,187 @@
+//! Contacts call each other between processes, without an invite, over real sockets on loopback.
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+struct Party {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    passed: Vec<Value>,
+}
+
+/// One person: a folder and a port that stay the same.
+struct Person {
+    name: &'static str,
+    home: PathBuf,
+    listen: String,
+}
+
+impl Person {
+    fn new(dir: &Path, name: &'static str) -> Self {
+        let free = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        Self { name, home: dir.join(name), listen: free.to_string() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_facetty"));
+        command.args(args).env("FACETTY_HOME", &self.home).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it runs")
+    }
+
+    fn text(&self, args: &[&str]) -> String {
+        String::from_utf8(self.run(args).stdout).expect("UTF-8")
+    }
+
+    /// A call, a listening or a joining without devices.
+    fn start(&self, args: &[&str]) -> Party {
+        let mut command = self.command(args);
+        command.args(["--json", "--name", self.name, "--listen", &self.listen]);
+        command.args(["--video", "none", "--audio", "none", "--view", "none"]);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        Party { child, lines: BufReader::new(stdout).lines(), passed: Vec::new() }
+    }
+}
+
+impl Party {
+    fn event(&mut self, name: &str) -> Value {
+        if let Some(at) = self.passed.iter().position(|e| e["event"] == name) {
+            return self.passed.remove(at);
+        }
+        for line in &mut self.lines {
+            let value: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
+            if value["event"] == name {
+                return value;
+            }
+            self.passed.push(value);
+        }
+        panic!("ended without {name}: {:?}", self.passed);
+    }
+
+    fn exit(mut self) -> i32 {
+        while let Some(Ok(_)) = self.lines.next() {}
+        self.child.wait().expect("it ends").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Party {
+    fn drop(&mut self) {
+        // Ended already, in the good case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ada and Ben, who have met in a call by invite.
+fn friends(dir: &Path) -> (Person, Person) {
+    let (ada, ben) = (Person::new(dir, "Ada"), Person::new(dir, "Ben"));
+    let mut host = ada.start(&["call", "--admit"]);
+    let invite = host.event("invite")["invite"].as_str().expect("text").to_owned();
+    let mut joiner = ben.start(&["join", &invite, "--seconds", "2"]);
+    let words = host.event("joined");
+    assert_eq!(joiner.event("joined")["call_words"], words["call_words"]);
+    assert_eq!(joiner.exit(), 0);
+    host.event("left");
+    drop(host);
+    (ada, ben)
+}
+
+#[test]
+fn people_who_met_call_each_other_without_an_invite() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ada, ben) = friends(dir.path());
+    let listed = ben.text(&["contacts", "show", "Ada"]);
+    assert!(listed.contains(&ada.listen) && listed.contains("verified     no"), "{listed}");
+    let safety = ada.text(&["contacts", "words", "Ben"]);
+    assert_eq!(safety, ben.text(&["contacts", "words", "ada"]), "the same for both");
+
+    let mut listening = ada.start(&["listen", "--once", "--admit"]);
+    let mut calling = ben.start(&["call", "Ada", "--seconds", "3"]);
+    assert_eq!(listening.event("ring")["name"], "Ben");
+    let joined = listening.event("joined");
+    assert_eq!(calling.event("joined")["call_words"], joined["call_words"]);
+    assert_eq!(calling.exit(), 0);
+    assert_eq!(listening.exit(), 0, "one call was asked for");
+}
+
+#[test]
+fn a_listener_without_a_screen_declines_and_the_caller_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ada, ben) = friends(dir.path());
+    let mut listening = ada.start(&["listen"]);
+    listening.event("roster");
+    let mut calling = ben.start(&["call", "Ada"]);
+    listening.event("ring");
+    let ended = calling.event("ended");
+    assert!(ended["reason"].as_str().expect("text").starts_with("refused"), "{ended}");
+    assert_eq!(calling.exit(), 7);
+}
+
+#[test]
+fn both_calling_each_other_at_once_are_in_one_call() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ada, ben) = friends(dir.path());
+    let mut one = ada.start(&["call", "Ben", "--seconds", "30"]);
+    let mut two = ben.start(&["call", "Ada", "--seconds", "30"]);
+    let words = one.event("joined");
+    assert_eq!(two.event("joined")["call_words"], words["call_words"]);
+    let members = |party: &mut Party| loop {
+        let roster = party.event("roster");
+        if roster["members"].as_array().is_some_and(|m| m.len() == 2) {
+            return roster["members"].clone();
+        }
+    };
+    let (a, b) = (members(&mut one), members(&mut two));
+    assert_eq!(a[0]["fingerprint"], b[0]["fingerprint"], "one host");
+}
+
+#[test]
+fn a_contact_who_is_away_gets_an_invite_and_may_come_by_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ada, ben) = friends(dir.path());
+    let mut calling = ben.start(&["call", "Ada", "--admit", "--seconds", "60"]);
+    let tried = calling.event("not_reached")["tried"].clone();
+    assert_eq!(tried[0]["to"], ada.listen.as_str());
+    let invite = calling.event("invite")["invite"].as_str().expect("text").to_owned();
+    let mut joining = ada.start(&["join", &invite, "--seconds", "1"]);
+    joining.event("joined");
+    assert_eq!(joining.exit(), 0);
+    let away = ben.start(&["call", "Ada", "--listen", "127.0.0.1:0", "--seconds", "1"]);
+    drop(calling);
+    assert_ne!(away.exit(), 0, "alone to the end: nobody was reached");
+}
+
+#[test]
+fn somebody_with_a_known_name_and_another_key_is_refused_without_a_screen() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (ada, _) = friends(dir.path());
+    let mut other = Person::new(&dir.path().join("other"), "Ben");
+    other.name = "Ben";
+    let mut host = ada.start(&["call", "--admit=any"]);
+    let invite = host.event("invite")["invite"].as_str().expect("text").to_owned();
+    let joiner = other.start(&["join", &invite]);
+    let changed = host.event("identity_changed");
+    assert_eq!(changed["name"], "Ben");
+    assert_ne!(changed["fingerprint"], changed["known_fingerprint"]);
+    assert_eq!(joiner.exit(), 7);
+    drop(host);
+    // Named, the new key is let in; and the other way round the joiner refuses a changed host.
+    let fingerprint = changed["fingerprint"].as_str().expect("text").to_owned();
+    let mut host = ada.start(&["call", "--admit", "--expect", &fingerprint]);
+    let invite = host.event("invite")["invite"].as_str().expect("text").to_owned();
+    let mut joiner = other.start(&["join", &invite, "--seconds", "1"]);
+    joiner.event("joined");
+    assert_eq!(joiner.exit(), 0);
+    drop(host);
+    let listed = ada.text(&["contacts"]);
+    assert_eq!(listed.matches("Ben").count(), 2, "{listed}");
+    assert!(listed.contains(&format!("{fingerprint}  Ben  verified")), "{listed}");
+}
