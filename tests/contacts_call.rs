@@ -21,7 +21,8 @@ struct Person {
 
 impl Person {
     fn new(dir: &Path, name: &'static str) -> Self {
-        let free = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let free =
+            UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         Self { name, home: dir.join(name), listen: free.to_string() }
     }
 

@@ -110,10 +110,7 @@ fn knowing_two_keys_is_not_having_one() {
     ring.me = a.public();
     world.add(eve);
     world.run(Duration::from_secs(2));
-    assert!(world.has(ben, |e| matches!(
-        e,
-        Event::Refused { why: Refusal::BadCredential, .. }
-    )));
+    assert!(world.has(ben, |e| matches!(e, Event::Refused { why: Refusal::BadCredential, .. })));
     assert_eq!(world.names(ben), ["Ben Nevis"]);
 }
 
