@@ -131,11 +131,15 @@ fn named_functions_are_called_where_the_table_says() {
 #[test]
 fn keys_leave_a_member_only_towards_a_simulations_witness() {
     let places: &[(&str, &[&str])] = &[
-        (".surrender_opener(", &["src/node/driver.rs"]),
+        (".surrender_opener(", &["src/node/driver.rs", "src/sim/attacks/"]),
         ("fn surrender_opener(", &["src/call/epochs.rs"]),
         (" Witness for ", &["src/sim/"]),
         ("witness: Some(", &["src/app/demo.rs", "src/sim/"]),
         ("Opener::from_surrendered(", &["src/sim/", "src/seal/"]),
+        // What only an attacker makes.
+        ("group::forge", &["src/sim/attacks/"]),
+        (".forge(", &["src/sim/attacks/"]),
+        ("fn forge(", &["src/group/forge.rs"]),
     ];
     let mut wrong = Vec::new();
     for source in sources("src") {

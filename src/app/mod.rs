@@ -13,6 +13,7 @@ pub mod options;
 pub mod out;
 mod party;
 pub mod paths;
+pub mod prove;
 pub mod run;
 mod screen;
 pub mod shutdown;

@@ -28,6 +28,7 @@ pub(super) enum Command {
     Join(JoinArgs),
     Listen(super::listen::ListenArgs),
     Demo(DemoArgs),
+    Prove(ProveArgs),
     Loopback(LoopbackArgs),
     Contacts(super::contacts::ContactsArgs),
     Id(super::id::IdArgs),
@@ -202,6 +203,31 @@ pub(super) struct DemoArgs {
     /// How pictures become cells
     #[arg(long, value_enum)]
     pub graphics: Option<GraphicsArg>,
+}
+
+/// Attack everything that is promised, live, and report
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty prove                 every claim: what Eve tries, what she gets, and what she gets when
+                                given the one thing she lacks
+  facetty prove 11 13           two of them
+  facetty prove --json          for scripts
+
+A claim is held if Eve tried and got nothing, and the same attack with the one thing she lacks (the
+control) succeeded. It ends with code 1 if one is not held.")]
+pub(super) struct ProveArgs {
+    /// Numbers of claims [default: all]
+    #[arg(value_name = "CLAIM")]
+    pub claims: Vec<u8>,
+
+    /// Ten million nonces and many seeds; takes minutes
+    #[arg(long)]
+    pub full: bool,
+
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Play a scenario through the whole stack and report

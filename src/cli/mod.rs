@@ -15,6 +15,7 @@ mod listen;
 mod loopback;
 mod man;
 mod party;
+mod prove;
 mod selftest;
 mod welcome;
 
@@ -64,6 +65,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Join(args)) => join::run(args, base()?),
         Some(Command::Listen(args)) => listen::run(args, base()?),
         Some(Command::Demo(args)) => demo::run(args, base()?),
+        Some(Command::Prove(args)) => prove::run(args),
         Some(Command::Loopback(args)) => loopback::run(args, base()?),
         Some(Command::Id(args)) => id::run(args, &Paths::find()?),
         Some(Command::Contacts(args)) => contacts::run(args, &Paths::find()?),

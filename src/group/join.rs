@@ -145,6 +145,17 @@ pub(super) fn parse_key_package(
 }
 
 impl PendingJoin {
+    /// Everything secret in it, copied: who has this and the Welcome has the member's whole state.
+    /// See [`super::forge`].
+    pub fn copied(&self) -> Result<Self, NoRandomness> {
+        Ok(Self {
+            provider: self.provider.copied()?,
+            signer: self.signer.copied(),
+            leaf_key: self.leaf_key,
+            group_id: self.group_id,
+        })
+    }
+
     /// Joins by Welcome.
     pub fn join(
         self,

@@ -36,6 +36,7 @@ mod bundle;
 mod bytes;
 mod commit;
 mod export;
+pub mod forge;
 mod history;
 mod join;
 mod message;

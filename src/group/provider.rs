@@ -39,6 +39,12 @@ impl Provider {
         let crypto = CryptoProvider::new().map_err(|_| NoRandomness)?;
         Ok(Self { crypto, storage: Vault::default() })
     }
+
+    /// The same secrets once more, see [`super::forge`].
+    pub(super) fn copied(&self) -> Result<Self, NoRandomness> {
+        let crypto = CryptoProvider::new().map_err(|_| NoRandomness)?;
+        Ok(Self { crypto, storage: self.storage.copied() })
+    }
 }
 
 /// The operating system's random number generator failed.
@@ -70,6 +76,11 @@ pub(super) struct LeafSigner(Secret<32>);
 impl LeafSigner {
     pub(super) fn new(seed: Secret<32>) -> Self {
         Self(seed)
+    }
+
+    /// The same key once more, see [`super::forge`].
+    pub(super) fn copied(&self) -> Self {
+        Self(self.0.duplicate())
     }
 
     pub(super) fn public(&self) -> [u8; 32] {

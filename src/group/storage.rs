@@ -54,6 +54,11 @@ impl Vault {
         self.values().clear();
     }
 
+    /// The same values once more, see [`super::forge`].
+    pub(super) fn copied(&self) -> Self {
+        Self(Mutex::new(self.values().clone()))
+    }
+
     fn values(&self) -> MutexGuard<'_, Values> {
         // A panic while holding the lock can't leave the map half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

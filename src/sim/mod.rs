@@ -1,5 +1,6 @@
 //! Simulation: network, the tapping line, Eve, scenarios, measurement, report.
 
+pub mod attacks;
 pub mod eve;
 pub mod line;
 pub mod loopback;

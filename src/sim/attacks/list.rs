@@ -1,0 +1,141 @@
+//! The list of claims, in the protocol's order.
+
+use super::{Attack, Claim, Shown, door, insiders, keys, people};
+
+/// Everything promised.
+pub const CLAIMS: &[Claim] = &[
+    live(
+        3,
+        "A copied invite lets its holder only knock, as itself",
+        "knocks with a copied invite, before and after its use, and plays the host with it",
+        "Ada lets her in",
+        door::copied_invite,
+    ),
+    live(
+        4,
+        "A knock is worth nothing on another connection",
+        "replays a recorded KNOCK and PROOF",
+        "the recorded connection's TLS exporter and key",
+        door::replayed_proof,
+    ),
+    live(
+        5,
+        "Nobody can knock as somebody else",
+        "presents Ben's key package, and one in his name, and relays his handshake",
+        "Ben's leaf key in TLS",
+        door::borrowed_identity,
+    ),
+    live(
+        7,
+        "Nobody outside can change the roster",
+        "puts commits of her own, and altered true ones, into members' streams",
+        "the founder's seat",
+        insiders::ghost_from_outside,
+    ),
+    live(
+        8,
+        "Nobody can let themselves in",
+        "makes an external commit from a leaked GroupInfo",
+        "a member without our rules",
+        insiders::external,
+    ),
+    live(
+        9,
+        "No member adds a ghost, and nothing is sealed for anybody not shown",
+        "forges the adding; has somebody added while Ben does not look",
+        "the host's seat; the roster on Ben's screen",
+        insiders::ghost_from_inside,
+    ),
+    live(
+        11,
+        "Who is removed reads nothing on",
+        "keeps all her state and the whole tap",
+        "a remaining member's key",
+        keys::ex_member,
+    ),
+    live(
+        13,
+        "Who joins late reads nothing of before",
+        "joins, then tries the whole tap",
+        "Ben's key of then",
+        keys::late_joiner,
+    ),
+    live(
+        14,
+        "A copied state heals",
+        "copies a member's whole state and listens",
+        "no healing yet",
+        keys::copied_state,
+    ),
+    live(
+        15,
+        "A machine seized after the call tells nothing of it",
+        "takes every key that outlives the call, and the tap",
+        "the epoch's keys, kept",
+        keys::seized_afterwards,
+    ),
+    live(
+        16,
+        "No member speaks as another",
+        "seals as Ben with his key, which she holds, on her own connection",
+        "Ben's connection",
+        insiders::another_voice,
+    ),
+    live(
+        17,
+        "Nothing can be said twice",
+        "replays everything in every direction and in the next epoch",
+        "a receiver without replay window",
+        keys::replay,
+    ),
+    live(
+        18,
+        "No nonce repeats",
+        "looks for one through all frames, epochs, restarts",
+        "a sealer that was stored",
+        keys::nonces,
+    ),
+    live(
+        20,
+        "No name changes within a call",
+        "swaps a credential by commit and by update",
+        "members without our rules",
+        insiders::swapped_credential,
+    ),
+    live(
+        23,
+        "Poisoned proposals and false acks change nothing",
+        "makes them",
+        "members without our rules; the true ack",
+        insiders::poison,
+    ),
+    live(
+        26,
+        "No name does anything to a terminal",
+        "calls herself escape sequences, bidi overrides, zero-width characters",
+        "an ordinary name",
+        people::names,
+    ),
+    live(
+        27,
+        "Words can't be made to fit",
+        "guesses",
+        "one word behind a fast hash",
+        people::ground_words,
+    ),
+];
+
+const fn live(
+    id: u8,
+    claim: &'static str,
+    attack: &'static str,
+    control: &'static str,
+    run: Attack,
+) -> Claim {
+    Claim { id, claim, attack, control, shown: Shown::Live(run) }
+}
+
+/// The claim of this number.
+pub fn claim(id: u8) -> Option<&'static Claim> {
+    CLAIMS.iter().find(|claim| claim.id == id)
+}
