@@ -1,9 +1,23 @@
 //! The list of claims, in the protocol's order.
 
-use super::{Attack, Claim, Shown, door, insiders, keys, people};
+use super::{Attack, Claim, Shown, door, insiders, keys, line, people, tls};
 
 /// Everything promised.
 pub const CLAIMS: &[Claim] = &[
+    live(
+        1,
+        "Who carries every packet reads nothing, even if TLS were broken",
+        "searches every byte for frames, names and keys, and tries to open and paint",
+        "the bytes before the seal; Ben's key",
+        line::tap,
+    ),
+    live(
+        2,
+        "A middle-man who ends TLS on both sides gets nothing",
+        "relays a handshake, and answers one herself",
+        "Ada's identity key",
+        tls::middle_man,
+    ),
     live(
         3,
         "A copied invite lets its holder only knock, as itself",
@@ -24,6 +38,13 @@ pub const CLAIMS: &[Claim] = &[
         "presents Ben's key package, and one in his name, and relays his handshake",
         "Ben's leaf key in TLS",
         door::borrowed_identity,
+    ),
+    live(
+        6,
+        "What a relay changes is never heard",
+        "flips, drops, doubles and delays packets",
+        "Ada's key",
+        line::blind_relay,
     ),
     live(
         7,
@@ -96,6 +117,13 @@ pub const CLAIMS: &[Claim] = &[
         keys::nonces,
     ),
     live(
+        19,
+        "Nothing weaker is ever agreed on",
+        "offers other protocols, key exchanges, suites and keys, edits invites",
+        "the one protocol",
+        tls::downgrade,
+    ),
+    live(
         20,
         "No name changes within a call",
         "swaps a credential by commit and by update",
@@ -122,6 +150,13 @@ pub const CLAIMS: &[Claim] = &[
         "guesses",
         "one word behind a fast hash",
         people::ground_words,
+    ),
+    live(
+        28,
+        "Sizes and times don't tell speech from silence",
+        "tells them apart by packets a second, bytes, largest packet, variance",
+        "an encoder with variable rate",
+        line::sizes,
     ),
 ];
 

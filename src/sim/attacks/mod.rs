@@ -10,8 +10,12 @@ mod circle;
 mod door;
 mod insiders;
 mod keys;
+mod line;
 mod list;
+mod manners;
 mod people;
+mod stack;
+mod tls;
 mod world;
 
 pub use list::{CLAIMS, claim};
