@@ -2,6 +2,7 @@
 //! their own, call each other over real UDP sockets – through Eve, who carries every packet.
 
 use crate::app::exit::{Exit, Failure};
+use crate::app::mischief;
 use crate::app::model::{Rates, SUITE};
 use crate::app::options::{DemoOptions, Front};
 use crate::app::out::Out;
@@ -9,7 +10,7 @@ use crate::app::run::runtime;
 use crate::app::stage::{self, Board, Pictures, ScreenSink, Stage, Wake};
 use crate::call::{Admit, Call, CallConfig, Command as CallCommand, Event, LinkView, Tracks};
 use crate::config::{PatternKind, VideoSpec};
-use crate::identity::{DisplayName, IdentityKey};
+use crate::identity::{DisplayName, Fingerprint, IdentityKey};
 use crate::invite::Invite;
 use crate::media::frame::Size;
 use crate::media::sink::null::NoSpeaker;
@@ -21,7 +22,9 @@ use crate::node::{
 use crate::paint::{Depth, Mode};
 use crate::seal::Receipt;
 use crate::secret::Secret;
+use crate::sim::attacks::live::{self, Mischief, Trick};
 use crate::sim::eve::{Eve, EveView, Window};
+use crate::sim::evidence::{Delivered, Evidence, Recorded};
 use crate::sim::line::{Line, LineOptions};
 use crate::sim::net::Happened;
 use crate::sim::search::Kind;
@@ -36,7 +39,7 @@ use crate::tui::update::Command;
 use crate::wire::link::MemberId;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +53,8 @@ const TILE: Size = Size::new(240, 144);
 const SHOT: (u16, u16) = (120, 30);
 /// How long the picture of the screen waits for the call to be in full swing.
 const SHOT_AFTER: Duration = Duration::from_secs(4);
+/// An attack asked for on the command line begins this long after the call.
+const ATTACK_AFTER: Duration = Duration::from_secs(2);
 /// Leaving in order may take this long.
 const GRACE: Duration = Duration::from_secs(2);
 /// Ada founds the call, Ben joins.
@@ -74,6 +79,12 @@ struct Demo {
     /// UDP ports of Ada, of Eve's door for Ada, of Ben.
     ports: (u16, u16, u16),
     started: Instant,
+    /// Let in without asking; nobody else is.
+    ben: Fingerprint,
+    mischief: Mischief,
+    tricks: mpsc::Sender<Trick>,
+    evidence: Evidence,
+    exporting: Option<String>,
 }
 
 /// Runs the demonstration on the terminal, or as lines.
@@ -92,13 +103,17 @@ async fn set_up(
     pictures: Arc<Pictures>,
     wake: SyncSender<Wake>,
     fixed: (Option<Size>, Option<u16>),
-    tap: Option<&Path>,
-) -> Result<(Demo, [Node; 2], [mpsc::Receiver<NodeEvent>; 2], Line), Failure> {
+    keep: &Keep,
+) -> Result<(Demo, [Node; 2], [mpsc::Receiver<NodeEvent>; 2], Arc<Line>), Failure> {
     let bug = |e: &dyn std::fmt::Display| Failure::new(Exit::Bug, e);
     let clock = Clock::Real;
     let now = clock.now();
-    let line = Line::open(LineOptions { opened: now.wall, ..LineOptions::default() });
-    if let Some(path) = tap {
+    let line = Arc::new(Line::open(LineOptions { opened: now.wall, ..LineOptions::default() }));
+    let unwritable =
+        |e: std::io::Error| Failure::new(Exit::Usage, format_args!("cannot write a file: {e}"));
+    let evidence = Evidence::open(keep.quic.as_deref(), keep.keys.as_deref(), now);
+    let evidence = evidence.map_err(unwritable)?;
+    if let Some(path) = &keep.tap {
         let file = std::fs::File::create(path).map_err(|e| {
             Failure::new(Exit::Usage, format_args!("cannot write {}: {e}", path.display()))
         })?;
@@ -123,7 +138,7 @@ async fn set_up(
     let names = ["Ada Byron", "Ben Nevis"];
     let identities = [identity(&mut rng), identity(&mut rng)];
     let ada = Call::host(
-        config(names[0], Admit::Any)?,
+        config(names[0], Admit::Ask)?,
         Arc::clone(&identities[0]),
         vec![door],
         now,
@@ -144,6 +159,16 @@ async fn set_up(
             eve.look_for(Kind::PrivateKey, identity.seed_for_storage().expose());
         }
     }
+    let (tricks, told) = mpsc::channel(4);
+    let mischief = Mischief::default();
+    let setting = live::Setting {
+        line: Arc::clone(&line),
+        eve: Arc::clone(&eve),
+        ada: ada_at,
+        ben: ben_at,
+        invite: invite.duplicate(),
+    };
+    tokio::task::spawn_local(live::serve(setting, told, mischief.clone()));
     let ben = Call::join(
         config(names[1], Admit::Nobody)?,
         Arc::clone(&identities[1]),
@@ -185,7 +210,9 @@ async fn set_up(
             origin: now.mono,
             decifps: DECIFPS,
         };
-        let witness = Window { eve: Arc::clone(&eve), watched: n == 1 };
+        let window = Window { eve: Arc::clone(&eve), watched: n == 1 };
+        let receiver = n as u8;
+        let witness = Recorded { window, evidence: evidence.clone(), receiver };
         let config = NodeConfig {
             runner: Runner::Threads,
             clock,
@@ -213,6 +240,11 @@ async fn set_up(
         handed_over: false,
         ports: (ada_at.port(), door.port(), ben_at.port()),
         started: now.mono,
+        ben: Fingerprint::of(&identities[1].public()),
+        mischief,
+        tricks,
+        evidence,
+        exporting: keep.keys.as_ref().map(|path| path.display().to_string()),
     };
     Ok((demo, nodes, events, line))
 }
@@ -240,7 +272,8 @@ fn config(name: &str, admit: Admit) -> Result<CallConfig, Failure> {
         name: DisplayName::parse(name).map_err(|e| Failure::new(Exit::Bug, e))?,
         admit,
         expect: None,
-        invite_uses: 1,
+        // One for Ben, one for whoever copies it.
+        invite_uses: 2,
         invite_life: Duration::from_secs(3600),
         tracks: Tracks { mic: true, camera: true },
         known: Vec::new(),
@@ -260,8 +293,14 @@ impl Demo {
     }
 
     fn event(&mut self, side: usize, event: &NodeEvent) {
-        if let NodeEvent::Call(Event::Epoch { epoch, roster, .. }) = event {
-            self.sides[side].rosters.insert(*epoch, *roster);
+        match event {
+            NodeEvent::Call(Event::Epoch { epoch, roster, .. }) => {
+                self.sides[side].rosters.insert(*epoch, *roster);
+            }
+            NodeEvent::Call(Event::Knock { id, fingerprint, .. }) if *fingerprint == self.ben => {
+                self.tell(side, NodeCommand::Call(CallCommand::Admit(*id)));
+            }
+            _ => {}
         }
     }
 
@@ -280,6 +319,14 @@ impl Demo {
     fn hand_over(&mut self) {
         self.tell(1, NodeCommand::TellWitness(ADA));
         self.handed_over = true;
+    }
+
+    /// Eve attacks while the call goes on.
+    fn attack(&self, key: u8) {
+        if let Some(trick) = Trick::of(key) {
+            // A full queue means that the network's thread hangs; leaving ends it.
+            let _ = self.tricks.try_send(trick);
+        }
     }
 
     /// New keys for everybody: what Eve was given is worth nothing any more.
@@ -360,6 +407,8 @@ impl Demo {
                 .map(|tap| tap.entropy.bits_per_byte().unwrap_or(0.0) as f32),
             seen: [found.line.packets, found.line.bytes],
             tried: [found.tried, found.opened],
+            attack: mischief::in_words(&self.mischief, &views, now),
+            exporting: self.exporting.clone(),
         }
     }
 }
@@ -370,7 +419,7 @@ fn screen(options: &DemoOptions) -> Result<Exit, Failure> {
     let stage = Stage::open(options.graphics, log, DECIFPS)?;
     let (tell, told) = sync_channel(1);
     let (wakes, pictures) = (stage.waker.clone(), Arc::clone(&stage.pictures));
-    let tap = options.tap.clone();
+    let keep = Keep::of(options);
     let network = std::thread::Builder::new().name("facetty net".into()).spawn(move || {
         let runtime = match runtime() {
             Ok(runtime) => runtime,
@@ -381,7 +430,7 @@ fn screen(options: &DemoOptions) -> Result<Exit, Failure> {
         };
         let local = tokio::task::LocalSet::new();
         runtime.block_on(local.run_until(async {
-            match set_up(pictures, wakes.clone(), (None, None), tap.as_deref()).await {
+            match set_up(pictures, wakes.clone(), (None, None), &keep).await {
                 Err(failure) => {
                     let _ = tell.send(Err(failure));
                 }
@@ -462,6 +511,7 @@ fn show(mut stage: Stage, mut demo: Demo, options: &DemoOptions) -> Result<Exit,
         match command {
             Some(Command::HandOver) => demo.hand_over(),
             Some(Command::NewKeys) => demo.new_keys(),
+            Some(Command::Attack(key)) => demo.attack(key),
             Some(Command::SwitchEve) => {
                 demo.eve_view = match demo.eve_view {
                     EveView::Line => EveView::BrokenTls,
@@ -491,6 +541,7 @@ fn show(mut stage: Stage, mut demo: Demo, options: &DemoOptions) -> Result<Exit,
     }
     let facts = demo.facts(stage::instant());
     stage.close();
+    demo.evidence.finish().map_err(|e| Failure::new(Exit::Device, e))?;
     let mut out = Out::default();
     let (hits, control) = facts.totals();
     out.line(format_args!(
@@ -503,10 +554,17 @@ fn show(mut stage: Stage, mut demo: Demo, options: &DemoOptions) -> Result<Exit,
 /// As lines: for scripts, and without a terminal.
 fn plain(options: &DemoOptions) -> Result<Exit, Failure> {
     let seconds = options.seconds.unwrap_or(Duration::from_secs(10));
-    let (facts, painted) = watch_call(options, seconds, None)?;
+    let (facts, painted, delivered) = watch_call(options, seconds, None)?;
     let mut out = Out::default();
-    for line in demo_lines(&facts) {
+    for line in demo_lines(&facts).into_iter().chain(mischief::delivered_lines(&delivered)) {
         out.line(line);
+    }
+    if let Some(attack) = &facts.attack {
+        let over = if attack.over { " (over)" } else { "" };
+        out.line(format_args!("attack {} {} → {}{over}", attack.key, attack.eve, attack.members));
+    }
+    if let Some(file) = &facts.exporting {
+        out.line(crate::tui::strings::exporting(file));
     }
     out.line(format_args!("painted ada {} ben {}", painted[0], painted[1]));
     let (hits, control) = facts.totals();
@@ -547,6 +605,20 @@ fn shot(path: &Path, options: &DemoOptions) -> Result<Exit, Failure> {
     Ok(Exit::Ended)
 }
 
+/// What is kept of a demonstration.
+struct Keep {
+    tap: Option<PathBuf>,
+    quic: Option<PathBuf>,
+    keys: Option<PathBuf>,
+}
+
+impl Keep {
+    fn of(options: &DemoOptions) -> Self {
+        let DemoOptions { tap, tap_quic, export_keys, .. } = options;
+        Self { tap: tap.clone(), quic: tap_quic.clone(), keys: export_keys.clone() }
+    }
+}
+
 /// Draws the facts somewhere.
 type Draw<'a> = &'a mut dyn FnMut(&DemoScreen, &Arc<Pictures>, Instant);
 
@@ -556,15 +628,16 @@ fn watch_call(
     options: &DemoOptions,
     seconds: Duration,
     mut draw: Option<Draw<'_>>,
-) -> Result<(DemoScreen, [u64; 2]), Failure> {
+) -> Result<(DemoScreen, [u64; 2], Delivered), Failure> {
     let (wake, wakes) = sync_channel(1);
     let pictures = Arc::new(Pictures::default());
     let fixed = if draw.is_some() { (None, None) } else { (Some(TILE), Some(DECIFPS)) };
     runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
         let (mut demo, nodes, mut events, line) =
-            set_up(Arc::clone(&pictures), wake, fixed, options.tap.as_deref()).await?;
+            set_up(Arc::clone(&pictures), wake, fixed, &Keep::of(options)).await?;
         let running = nodes.map(|node| tokio::task::spawn_local(node.run()));
         let end = tokio::time::Instant::now() + seconds;
+        let mut attack = options.attack.map(|key| (demo.started + ATTACK_AFTER, key));
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             let [one, two] = &mut events;
@@ -574,6 +647,9 @@ fn watch_call(
                 Some(event) = two.recv() => demo.event(1, &event),
                 _ = tick.tick() => {
                     let now = stage::instant();
+                    if let Some((_, key)) = attack.take_if(|(at, _)| *at <= now) {
+                        demo.attack(key);
+                    }
                     let facts = demo.facts(now);
                     if let Some(draw) = &mut draw {
                         draw(&facts, &pictures, now);
@@ -593,6 +669,7 @@ fn watch_call(
             let _ = tokio::time::timeout(GRACE, node).await;
         }
         line.flush_capture().map_err(|e| Failure::new(Exit::Device, e))?;
-        Ok((facts, painted))
+        demo.evidence.finish().map_err(|e| Failure::new(Exit::Device, e))?;
+        Ok((facts, painted, demo.evidence.delivered()))
     }))
 }

@@ -8,6 +8,7 @@ mod headless;
 pub mod identity;
 pub mod log;
 pub mod loopback;
+mod mischief;
 mod model;
 pub mod options;
 pub mod out;

@@ -177,6 +177,12 @@ pub struct DemoOptions {
     pub seconds: Option<Duration>,
     /// Keep Eve's capture here.
     pub tap: Option<PathBuf>,
+    /// Keep what QUIC delivers here.
+    pub tap_quic: Option<PathBuf>,
+    /// Write the call's media keys here.
+    pub export_keys: Option<PathBuf>,
+    /// Without a screen: Eve attacks once the call is in full swing, 1 to 9.
+    pub attack: Option<u8>,
     /// Write a picture of the screen here and end.
     pub shot: Option<PathBuf>,
     /// How pictures become cells.

@@ -358,7 +358,7 @@ impl<'o> Play<'o> {
             Command::Suspend => self.suspend()?,
             Command::Leave => self.leave(Exit::Ended),
             // Only the demonstration has an Eve.
-            Command::HandOver | Command::NewKeys | Command::SwitchEve => {}
+            Command::HandOver | Command::NewKeys | Command::SwitchEve | Command::Attack(_) => {}
         }
         self.stage.touch();
         Ok(())

@@ -177,9 +177,11 @@ pub(super) enum GraphicsArg {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  facetty demo                            on the screen; k, r, e, ? and q
+  facetty demo                            on the screen; k, r, 1 to 9, e, ? and q
   facetty demo --plain                    ten seconds, the same facts as lines
   facetty demo --tap eve.pcapng           keep what Eve saw, for Wireshark or tcpdump
+  facetty demo --plain --tap-quic inside.pcapng --export-keys keys.jsonl
+                                          evidence for examples/verify.py
 
 With --plain, or without a terminal, it ends with code 1 if anything readable was found on the
 line, the search itself failed its control, call words differ, or a side painted nothing.")]
@@ -195,6 +197,18 @@ pub(super) struct DemoArgs {
     /// Keep everything Eve saw in this file (pcapng)
     #[arg(long, value_name = "FILE")]
     pub tap: Option<PathBuf>,
+
+    /// Keep what QUIC delivers in this file, as if TLS were broken (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub tap_quic: Option<PathBuf>,
+
+    /// Write this call's media keys to a file, for examples/verify.py: whoever has it can watch
+    #[arg(long, value_name = "FILE")]
+    pub export_keys: Option<PathBuf>,
+
+    /// With --plain: Eve attacks after two seconds (1 to 9, as on the screen)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub attack: Option<u8>,
 
     /// Write a picture of the screen (SVG) and end
     #[arg(long, value_name = "FILE")]

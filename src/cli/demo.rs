@@ -16,6 +16,9 @@ pub(super) fn run(args: DemoArgs, base: Base) -> Result<Exit, Failure> {
         front,
         seconds,
         tap: args.tap,
+        tap_quic: args.tap_quic,
+        export_keys: args.export_keys,
+        attack: args.attack,
         shot: args.shot,
         graphics: party::graphics(args.graphics),
     })

@@ -54,6 +54,16 @@ pub struct Surrendered {
 }
 
 impl Surrendered {
+    /// Of which epoch.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Of which leaf.
+    pub const fn leaf(&self) -> u8 {
+        self.leaf
+    }
+
     /// The base key itself, for a search that must not find it.
     pub fn base(&self) -> &Secret<32> {
         &self.base

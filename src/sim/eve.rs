@@ -210,6 +210,11 @@ impl Eve {
         }
     }
 
+    /// The newest sealed pictures she kept, at most this many.
+    pub fn kept(&self, most: usize) -> Vec<Bytes> {
+        self.kept.iter().rev().take(most).cloned().collect()
+    }
+
     /// Are the keys she was given good for the newest sealed picture?
     pub fn can_see(&self, now: Instant) -> bool {
         self.picture.as_ref().is_some_and(|(at, _)| now.saturating_duration_since(*at) <= FRESH)

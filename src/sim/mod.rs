@@ -2,6 +2,7 @@
 
 pub mod attacks;
 pub mod eve;
+pub mod evidence;
 pub mod line;
 pub mod loopback;
 pub mod measure;

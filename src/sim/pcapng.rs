@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Raw IP, no link-layer header.
 const LINKTYPE_RAW: u16 = 101;
+/// For private use: objects with a header of our own.
+const LINKTYPE_USER0: u16 = 147;
 const UDP: u8 = 17;
 
 /// Writes a capture. The header is written at once; [`PcapWriter::flush`] what must be on disk.
@@ -16,7 +18,16 @@ pub struct PcapWriter<W: Write> {
 
 impl<W: Write> PcapWriter<W> {
     /// Starts a capture: section header and one interface named `interface`.
-    pub fn new(mut out: W, interface: &str) -> io::Result<Self> {
+    pub fn new(out: W, interface: &str) -> io::Result<Self> {
+        Self::with_link_type(out, interface, LINKTYPE_RAW)
+    }
+
+    /// Starts a capture of objects that are no IP packets: see [`PcapWriter::object`].
+    pub fn objects(out: W, interface: &str) -> io::Result<Self> {
+        Self::with_link_type(out, interface, LINKTYPE_USER0)
+    }
+
+    fn with_link_type(mut out: W, interface: &str, link_type: u16) -> io::Result<Self> {
         let mut section = Vec::new();
         section.extend(0x1a2b_3c4d_u32.to_le_bytes()); // byte order
         section.extend(1u16.to_le_bytes()); // version 1.0
@@ -27,7 +38,7 @@ impl<W: Write> PcapWriter<W> {
         block(&mut out, 0x0a0d_0d0a, &section)?;
 
         let mut description = Vec::new();
-        description.extend(LINKTYPE_RAW.to_le_bytes());
+        description.extend(link_type.to_le_bytes());
         description.extend(0u16.to_le_bytes());
         description.extend(0u32.to_le_bytes()); // snap length: none
         option(&mut description, 2, interface.as_bytes()); // if_name
@@ -50,6 +61,11 @@ impl<W: Write> PcapWriter<W> {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let packet = self.ip_packet(from, to, payload);
+        self.object(micros, &packet)
+    }
+
+    /// Adds bytes as they are, seen `micros` after 1970-01-01 00:00 UTC.
+    pub fn object(&mut self, micros: u64, packet: &[u8]) -> io::Result<()> {
         let length = (packet.len() as u32).to_le_bytes();
         let mut body = Vec::with_capacity(packet.len() + 24);
         body.extend(0u32.to_le_bytes()); // interface 0
@@ -57,7 +73,7 @@ impl<W: Write> PcapWriter<W> {
         body.extend((micros as u32).to_le_bytes());
         body.extend(length); // captured
         body.extend(length); // original
-        body.extend(&packet);
+        body.extend(packet);
         pad(&mut body);
         block(&mut self.out, 6, &body)
     }

@@ -71,6 +71,8 @@ pub enum Action {
     EveSees,
     /// Demonstration: explain the screen.
     Explain,
+    /// Demonstration: Eve attacks, 1 to 9.
+    Attack(u8),
     /// Close the pane.
     Close,
     /// Draw everything anew.
@@ -136,6 +138,16 @@ use Action as A;
 use Key::{Char, Ctrl, Esc};
 use Place as P;
 
+/// An attack of the demonstration.
+const fn attack(
+    key: char,
+    label: &'static str,
+    short: &'static str,
+    help: &'static str,
+) -> Binding {
+    row(Char(key), &[P::Demo], A::Attack(key as u8 - b'0'), label, short, help)
+}
+
 const TALKING: &[Place] = &[P::Waiting, P::Call, P::Knock];
 const EVERYWHERE: &[Place] =
     &[P::Waiting, P::Call, P::Demo, P::Knock, P::Doubt, P::LeaveQuestion, P::Pane];
@@ -196,6 +208,15 @@ pub const TABLE: &[Binding] = &[
         "Eve's tap",
         "Eve looks at UDP bytes, or at what QUIC delivers",
     ),
+    attack('1', "1-9", "attack", "Eve flips bits in packets"),
+    attack('2', "2", "", "Eve repeats packets"),
+    attack('3', "3", "", "Eve sends Ben Ada's frames on a connection of her own"),
+    attack('4', "4", "", "Eve knocks with a copied invite, as Ben"),
+    attack('5', "5", "", "Eve ends TLS on both sides of a newcomer's handshake"),
+    attack('6', "6", "", "Eve drops three packets in ten"),
+    attack('7', "7", "", "Eve brings commits of her own"),
+    attack('8', "8", "", "Eve doubles packets and changes their order"),
+    attack('9', "9", "", "Eve floods Ada with ten thousand datagrams"),
     row(Char('e'), &[P::Demo], A::Explain, "e", "explain", "what you are looking at"),
     row(Char('m'), TALKING, A::Mic, "m", "mic", "microphone on or off"),
     row(Char('v'), TALKING, A::Camera, "v", "camera", "camera on or off"),

@@ -533,6 +533,23 @@ pub struct DemoScreen {
     pub seen: [u64; 2],
     /// Frames Eve tried to open, and opened without handed-over keys.
     pub tried: [u64; 2],
+    /// What Eve is up to, if anything.
+    pub attack: Option<AttackInfo>,
+    /// Media keys of this demonstration are being written to this file.
+    pub exporting: Option<String>,
+}
+
+/// An attack of the demonstration, in words.
+#[derive(Clone, Debug, Default)]
+pub struct AttackInfo {
+    /// Its key.
+    pub key: u8,
+    /// What Eve does.
+    pub eve: String,
+    /// What the members' machines say.
+    pub members: String,
+    /// It is over.
+    pub over: bool,
 }
 
 impl DemoScreen {

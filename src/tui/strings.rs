@@ -55,6 +55,11 @@ pub const HANDED_OVER: &str =
 /// Demonstration: what a key would show.
 pub const NOT_HANDED_OVER: &str =
     "Eve has every byte and no key. k hands her one: watch her picture.";
+/// Demonstration: its media keys are written to a file.
+pub fn exporting(file: &str) -> String {
+    format!("Media keys of this call go to {file}: whoever has it can watch.")
+}
+
 /// Demonstration: over the searches.
 pub const SEARCH_TITLE: &str = "Searched for";
 /// Demonstration: the count's own check.

@@ -43,6 +43,8 @@ pub enum Command {
     NewKeys,
     /// Switch what Eve looks at.
     SwitchEve,
+    /// Eve attacks, 1 to 9.
+    Attack(u8),
     /// The room for pictures changed: lay out and paint anew.
     Redraw,
     /// Stop for job control.
@@ -155,6 +157,7 @@ impl Model {
             Action::HandOver => Some(Command::HandOver),
             Action::NewKeys => Some(Command::NewKeys),
             Action::EveSees => Some(Command::SwitchEve),
+            Action::Attack(n) => Some(Command::Attack(n)),
             Action::Close => {
                 self.pane = None;
                 Some(Command::Redraw)

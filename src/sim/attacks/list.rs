@@ -1,6 +1,6 @@
 //! The list of claims, in the protocol's order.
 
-use super::{Attack, Claim, Shown, door, insiders, keys, line, people, tls};
+use super::{Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, people, tls};
 
 /// Everything promised.
 pub const CLAIMS: &[Claim] = &[
@@ -138,6 +138,13 @@ pub const CLAIMS: &[Claim] = &[
         insiders::poison,
     ),
     live(
+        25,
+        "No crowd at the door disturbs the call",
+        "sends floods, malformed messages, knocks without invite, sentences without end",
+        "an invite",
+        crowd::flood,
+    ),
+    live(
         26,
         "No name does anything to a terminal",
         "calls herself escape sequences, bidi overrides, zero-width characters",
@@ -157,6 +164,13 @@ pub const CLAIMS: &[Claim] = &[
         "tells them apart by packets a second, bytes, largest packet, variance",
         "an encoder with variable rate",
         line::sizes,
+    ),
+    live(
+        29,
+        "No key outlives the call in memory",
+        "reads all memory of the process after hanging up",
+        "the same search during the call",
+        memory::wiped,
     ),
 ];
 

@@ -7,12 +7,15 @@
 //! of them follow from the counts.
 
 mod circle;
+mod crowd;
 mod door;
 mod insiders;
 mod keys;
 mod line;
 mod list;
+pub mod live;
 mod manners;
+mod memory;
 mod people;
 mod stack;
 mod tls;

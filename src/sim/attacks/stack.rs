@@ -2,6 +2,7 @@
 //! on a network in memory under a paused clock, with Eve on the line and, as if TLS were broken,
 //! behind it.
 
+use super::memory::Masked;
 use super::world::config;
 use super::{Lab, LabError, instant, setup};
 use crate::call::{Admit, Call, CallConfig, Event, Tracks};
@@ -15,10 +16,12 @@ use crate::media::source::voice::{Speech, Voice};
 use crate::media::source::{self, VideoOptions, pattern};
 use crate::node::{
     Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, NodeView, Runner,
+    Witness,
 };
 use crate::seal::Receipt;
 use crate::secret::Secret;
 use crate::sim::eve::{Eve, Window};
+use crate::sim::model::LinkModel;
 use crate::sim::net::{Happened, Network};
 use crate::sim::search::Kind;
 use crate::time::Wall;
@@ -53,6 +56,8 @@ pub(crate) struct Stack {
     eve: Arc<Mutex<Eve>>,
     clock: Clock,
     seed: u64,
+    /// Somebody else who watches instead of Eve, and where keys are noted for a search of memory.
+    collector: Option<(Arc<dyn Witness>, Arc<Mutex<Masked>>)>,
 }
 
 /// One participant.
@@ -75,13 +80,6 @@ impl Side {
 
     pub(crate) fn members(&self) -> usize {
         self.view().call.members.len()
-    }
-
-    /// Ends it, in whatever state it is.
-    pub(crate) fn dismiss(self) {
-        for task in self.tasks {
-            task.abort();
-        }
     }
 }
 
@@ -111,6 +109,7 @@ impl Stack {
     /// An empty stage. Within [`virtually`].
     pub(crate) fn new(lab: &Lab) -> Result<Self, LabError> {
         let net = Network::new(lab.seed);
+        net.set_default_path(LinkModel::delayed(Duration::from_millis(1)));
         let clock = Clock::Virtual { wall: Wall(1_800_000_000_000), start: instant() };
         let guess = Secret::build(|bytes| lab.rng().fill_bytes(bytes));
         let eve = Arc::new(Mutex::new(Eve::new(guess).map_err(setup)?));
@@ -123,7 +122,22 @@ impl Stack {
                     .datagram(&seen.datagram.bytes);
             }
         }));
-        Ok(Self { net, sides: Vec::new(), eve, clock, seed: lab.seed })
+        Ok(Self { net, sides: Vec::new(), eve, clock, seed: lab.seed, collector: None })
+    }
+
+    /// A stage on which nobody but `witness` watches, and keys are noted masked.
+    pub(crate) fn collect(&mut self, witness: Arc<dyn Witness>, masked: Arc<Mutex<Masked>>) {
+        self.collector = Some((witness, masked));
+    }
+
+    /// Notes a secret: for Eve's search, or – masked – for the search of memory.
+    fn note(&self, kind: Kind, what: &'static str, secret: &[u8]) {
+        match &self.collector {
+            Some((_, masked)) => {
+                masked.lock().unwrap_or_else(PoisonError::into_inner).add(what, secret);
+            }
+            None => self.eve().look_for(kind, secret),
+        }
     }
 
     pub(crate) fn eve(&self) -> MutexGuard<'_, Eve> {
@@ -149,12 +163,9 @@ impl Stack {
         let call = Call::host(own, identity, addresses, now, &mut *lab.rng())?;
         let text = call.view().invites.last().map(|i| i.text.clone()).unwrap_or_default();
         let invite = Invite::parse(&text).map_err(setup)?;
-        {
-            let mut eve = self.eve();
-            eve.look_for(Kind::Invite, invite.secret.expose());
-            eve.look_for(Kind::Invite, invite.k_proof().expose());
-            eve.look_for(Kind::Invite, invite.psk().expose());
-        }
+        self.note(Kind::Invite, "invite secret", invite.secret.expose());
+        self.note(Kind::Invite, "invite proof key", invite.k_proof().expose());
+        self.note(Kind::Invite, "invite pre-shared key", invite.psk().expose());
         self.start(lab, call, brings)?;
         Ok(invite)
     }
@@ -177,16 +188,17 @@ impl Stack {
 
     fn identity(&self, lab: &Lab, name: &str) -> Arc<IdentityKey> {
         let identity = IdentityKey::generate(&mut *lab.rng());
-        let mut eve = self.eve();
-        eve.look_for(Kind::Name, name.as_bytes());
-        eve.look_for(Kind::PrivateKey, identity.seed_for_storage().expose());
+        if self.collector.is_none() {
+            self.eve().look_for(Kind::Name, name.as_bytes());
+        }
+        self.note(Kind::PrivateKey, "identity key", identity.seed_for_storage().expose());
         Arc::new(identity)
     }
 
     fn start(&mut self, lab: &Lab, call: Call, brings: Brings) -> Result<usize, LabError> {
         let n = self.sides.len();
         let leaf = call.leaf_key().seed_for_tls_or_mls();
-        self.eve().look_for(Kind::PrivateKey, leaf.expose());
+        self.note(Kind::PrivateKey, "leaf key", leaf.expose());
         let socket = Socket::Custom(self.net.socket(host(n)).map_err(setup)?);
         let mut seed = [u8::try_from(n).unwrap_or(0); 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -203,7 +215,10 @@ impl Stack {
         let config = NodeConfig {
             runner: Runner::Inline,
             clock: self.clock,
-            witness: Some(Arc::new(Window { eve: Arc::clone(&self.eve), watched: n == 1 })),
+            witness: Some(match &self.collector {
+                Some((witness, _)) => Arc::clone(witness),
+                None => Arc::new(Window { eve: Arc::clone(&self.eve), watched: n == 1 }),
+            }),
             rng: lab.rng(),
         };
         let (node, handle) = Node::new(call, endpoint, ends, tracks, config).map_err(setup)?;
@@ -260,6 +275,13 @@ impl Stack {
     pub(crate) async fn tell(&self, side: usize, command: NodeCommand) {
         // A node that has ended does nothing more.
         let _ = self.sides[side].commands.send(command).await;
+    }
+
+    /// Ends everybody, in whatever state they are.
+    pub(crate) fn dismiss(self) {
+        for task in self.sides.into_iter().flat_map(|side| side.tasks) {
+            task.abort();
+        }
     }
 
     /// Pictures painted so far, by everybody.

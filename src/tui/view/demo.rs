@@ -3,7 +3,7 @@
 use super::panes;
 use super::pen::{self, Row};
 use super::tiles;
-use crate::tui::model::{DemoFlow, DemoScreen, Model, Pane, TileRole};
+use crate::tui::model::{AttackInfo, DemoFlow, DemoScreen, Model, Pane, TileRole};
 use crate::tui::strings;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -79,16 +79,17 @@ pub(super) fn draw(
 
 fn facts(model: &Model, demo: &DemoScreen, area: Rect, buf: &mut Buffer) {
     let theme = &model.theme;
-    let line = if demo.handed_over {
-        (strings::HANDED_OVER.to_string(), theme.alarm)
-    } else {
-        (strings::NOT_HANDED_OVER.to_string(), theme.dim)
-    };
     let bar = Rect { height: 1, ..area };
-    if demo.handed_over {
+    let line: Row = match (&demo.attack, &demo.exporting) {
+        (Some(attack), _) => attack_row(model, attack),
+        _ if demo.handed_over => vec![(strings::HANDED_OVER.into(), theme.alarm)],
+        (None, Some(file)) => vec![(strings::exporting(file), theme.alarm)],
+        _ => vec![(strings::NOT_HANDED_OVER.into(), theme.dim)],
+    };
+    if demo.attack.is_none() && (demo.handed_over || demo.exporting.is_some()) {
         buf.set_style(bar, theme.alarm);
     }
-    pen::row(buf, bar.x + 1, bar.y, bar.width - 2, &[line]);
+    pen::row(buf, bar.x + 1, bar.y, bar.width - 2, &line);
     let roomy = area.height >= FACTS + 2;
     let top = area.y + 1 + u16::from(roomy);
     let below = Rect { y: top, height: area.bottom().saturating_sub(top), ..area };
@@ -112,6 +113,19 @@ fn facts(model: &Model, demo: &DemoScreen, area: Rect, buf: &mut Buffer) {
     if lines <= usize::from(room.height) {
         pen::rows_in(buf, room, theme, &rows, strings::MORE);
     }
+}
+
+/// An attack in one line: what Eve does, and what the members' machines say.
+fn attack_row(model: &Model, attack: &AttackInfo) -> Row {
+    let theme = &model.theme;
+    let style = if attack.over { theme.dim } else { theme.warn };
+    vec![
+        (format!("{} ", attack.key), theme.key),
+        (attack.eve.clone(), style),
+        (" → ".into(), theme.dim),
+        (attack.members.clone(), theme.text),
+        (if attack.over { " (over)" } else { "" }.into(), theme.dim),
+    ]
 }
 
 /// What Ada's and Ben's machines say. Where room is short the suite gets one line of `width`.

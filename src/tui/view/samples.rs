@@ -187,6 +187,8 @@ pub(crate) fn demo() -> Model {
         entropy: [7.21, 8.0],
         seen: [12_345, 4_812_000],
         tried: [3_210, 0],
+        attack: None,
+        exporting: None,
     };
     Model::new(Screen::Demo(Box::new(demo)), Theme::colour(), true, true)
 }
