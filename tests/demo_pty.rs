@@ -127,6 +127,32 @@ fn the_viewer_sees_three_pictures_hands_over_a_key_takes_it_back_and_quits() {
 }
 
 #[test]
+fn eve_attacks_by_key_and_the_pictures_go_on() {
+    let mut viewer = Viewer::start(&["demo", "--graphics", "half"]);
+    for n in [0, 2] {
+        viewer.until("a picture", |screen| colours(screen, n) > 40);
+    }
+    for (key, texts) in [
+        ("1", ["1 Eve flipped a bit in", "altered and taken: 0"]),
+        ("4", ["4 Eve knocks as “Ben Nevis”", "Eve sees 0 people"]),
+        ("7", ["7 Eve brought", "taken: 0, members: 2"]),
+        ("6", ["6 Eve dropped", "altered and taken: 0"]),
+    ] {
+        viewer.press(key);
+        for text in texts {
+            viewer.until_text(text);
+        }
+        for n in [0, 2] {
+            viewer.until("a picture", |screen| colours(screen, n) > 40);
+        }
+    }
+    viewer.press("?");
+    viewer.until_text("Eve repeats packets");
+    viewer.press("q");
+    assert_eq!(viewer.end(), 0);
+}
+
+#[test]
 fn ctrl_c_ends_the_demonstration_and_gives_the_screen_back() {
     let mut viewer = Viewer::start(&["demo"]);
     viewer.until_text("Ada sees Ben");

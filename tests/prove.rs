@@ -25,3 +25,67 @@ claims! {
     claim_11 11 claim_13 13 claim_14 14 claim_15 15 claim_16 16 claim_17 17 claim_18 18
     claim_20 20 claim_23 23 claim_26 26 claim_27 27
 }
+
+/// For every claim shown live there is a change of the product that must turn it red, and every
+/// such change still applies: `python3 tests/eve/run.py` carries them out.
+mod mutations {
+    use facetty::sim::attacks::{CLAIMS, Shown};
+    use serde::Deserialize;
+    use std::collections::BTreeSet;
+
+    #[derive(Deserialize)]
+    struct All {
+        mutation: Vec<Mutation>,
+    }
+
+    #[derive(Deserialize)]
+    struct Mutation {
+        claim: u8,
+        what: String,
+        #[serde(flatten)]
+        edit: Option<Edit>,
+        #[serde(default)]
+        edits: Vec<Edit>,
+    }
+
+    #[derive(Deserialize)]
+    struct Edit {
+        file: String,
+        line: String,
+        with: String,
+    }
+
+    fn all() -> Vec<Mutation> {
+        let all: All = toml::from_str(include_str!("eve/mutations.toml")).expect("TOML");
+        all.mutation
+    }
+
+    #[test]
+    fn every_line_to_be_changed_is_there_exactly_once() {
+        let mut wrong = Vec::new();
+        for mutation in all() {
+            let edits: Vec<_> = mutation.edit.iter().chain(&mutation.edits).collect();
+            assert!(!edits.is_empty(), "{}", mutation.what);
+            for edit in edits {
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&edit.file);
+                let text = std::fs::read_to_string(path).expect("readable source");
+                let found = text.lines().filter(|line| *line == edit.line).count();
+                if found != 1 || edit.with == edit.line {
+                    wrong.push(format!(
+                        "{} {}: {found} times: {}",
+                        mutation.claim, edit.file, edit.line
+                    ));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_claim_shown_live_has_one() {
+        let broken: BTreeSet<u8> = all().iter().map(|m| m.claim).collect();
+        let live = CLAIMS.iter().filter(|c| matches!(c.shown, Shown::Live(_)));
+        let missing: Vec<u8> = live.map(|c| c.id).filter(|id| !broken.contains(id)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// Version of the report's shape.
@@ -105,10 +106,16 @@ fn chosen(numbers: &[u8]) -> Result<Vec<&'static Claim>, Failure> {
         .collect()
 }
 
+/// Attacks that measure the whole process wait for all others, and others for them.
+static PROCESS: RwLock<()> = RwLock::new(());
+
 fn work(claims: &[&'static Claim], next: &AtomicUsize, full: bool, done: &Sender<(usize, Row)>) {
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let Some(claim) = claims.get(n).copied() else { return };
+        let _alone = claim.alone.then(|| PROCESS.write().unwrap_or_else(PoisonError::into_inner));
+        let _beside =
+            (!claim.alone).then(|| PROCESS.read().unwrap_or_else(PoisonError::into_inner));
         let begun = crate::app::stage::instant();
         let result = match claim.shown {
             Shown::Live(attack) => Some(attack(&mut Lab::new(full, u64::from(claim.id)))),

@@ -11,6 +11,7 @@ use crate::media::codec::h264::H264Decoder;
 use crate::media::frame::{Coded, RawFrame, Size};
 use crate::node::Witness;
 use crate::seal::{Opener, Surrendered};
+use crate::secret::Secret;
 use crate::time::{MediaTime, Now};
 use crate::wire::link::{LinkEvent, LinkId, MemberId};
 use crate::wire::media;
@@ -82,7 +83,8 @@ pub struct Findings {
 pub struct Eve {
     needles: Needles,
     findings: Findings,
-    own: Opener,
+    /// 32 bytes of her own choice, to try as a key.
+    guess: Secret<32>,
     raw: H264Decoder,
     opened: H264Decoder,
     kept: VecDeque<Bytes>,
@@ -95,11 +97,11 @@ pub struct Eve {
 
 impl Eve {
     /// Eve with the keys she can make up herself. `guess`: 32 bytes of her choice.
-    pub fn new(guess: crate::secret::Secret<32>) -> Result<Self, crate::media::codec::CodecError> {
+    pub fn new(guess: Secret<32>) -> Result<Self, crate::media::codec::CodecError> {
         Ok(Self {
             needles: Needles::default(),
             findings: Findings::default(),
-            own: Opener::new(&guess, 0, 0),
+            guess,
             raw: H264Decoder::new()?,
             opened: H264Decoder::new()?,
             kept: VecDeque::new(),
@@ -179,7 +181,9 @@ impl Eve {
         }
         // Then with what she has herself: a key of her own, and the ciphertext as it is.
         self.findings.tried += 1;
-        if self.own.open(header, bytes).is_ok() {
+        let own = Kid::from_u64(header.kid)
+            .map(|kid| Opener::new(&self.guess, u64::from(kid.epoch), kid.leaf));
+        if own.is_ok_and(|mut own| own.open(header, bytes).is_ok()) {
             self.findings.opened += 1;
         }
         self.findings.decoded_raw += 1;

@@ -29,12 +29,15 @@ pub(super) fn external(lab: &mut Lab) -> Result<Outcome, LabError> {
     let info = circle.groups[0].leak_group_info().map_err(setup)?;
     let mallory = Person::new(lab, "Mallory");
     let forms = external_commit(&info, mallory.local()?).map_err(setup)?;
+    let mut unread = true;
     for bytes in &forms {
         for member in 0..3 {
-            let got = judged(&mut circle.groups[member], bytes).is_ok();
-            outcome.eve.add(got);
+            let judged = judged(&mut circle.groups[member], bytes);
+            unread &= matches!(judged, Err(ReceiveError::NotPrivate));
+            outcome.eve.add(judged.is_ok());
         }
     }
+    outcome.sees("refused unread, as not encrypted to the group", unread);
     outcome.sees("the group goes on", circle.goes_on());
     // Control: a member whose rules are those of the MLS library alone.
     let mut lax = Circle::of(lab, &["Ada", "Ben"])?;
@@ -316,6 +319,16 @@ pub(super) fn ghost_from_outside(lab: &mut Lab) -> Result<Outcome, LabError> {
         }
     }
     world.run(200)?;
+    // A connection of her own in a member's place, and the tape played on it.
+    let eve = world.eve(None);
+    let link = world.eve_dials(eve, 1, None)?;
+    world.run(100)?;
+    for taped in world.tape.clone().iter().take(50) {
+        world.eve_says(eve, link, taped.event.clone());
+    }
+    world.run(100)?;
+    let seat = world.link(1, eve).and_then(|link| world.call(1).ok()?.member_of(link));
+    outcome.eve.add(seat.is_some());
 
     // Control: the founder's seat.
     let mut free = World::call_of(lab, &["Ben Nevis"])?;

@@ -67,12 +67,26 @@ pub const CLAIMS: &[Claim] = &[
         "the host's seat; the roster on Ben's screen",
         insiders::ghost_from_inside,
     ),
+    elsewhere(
+        10,
+        "Nobody is added while the group is locked",
+        "forges an Add",
+        "the lock's list",
+        Shown::NotYet,
+    ),
     live(
         11,
         "Who is removed reads nothing on",
         "keeps all her state and the whole tap",
         "a remaining member's key",
         keys::ex_member,
+    ),
+    elsewhere(
+        12,
+        "Who was removed neither leads nor comes back by a branch",
+        "leads a branch of her own, comes back without invite",
+        "a member that was only lost",
+        Shown::NotYet,
     ),
     live(
         13,
@@ -130,6 +144,20 @@ pub const CLAIMS: &[Claim] = &[
         "members without our rules",
         insiders::swapped_credential,
     ),
+    elsewhere(
+        21,
+        "A sequencer that tells two stories is proved and named",
+        "commits twice for one epoch",
+        "one commit",
+        Shown::NotYet,
+    ),
+    elsewhere(
+        22,
+        "A sequencer that is silent or censors loses its role",
+        "holds back commits and proposals",
+        "a sequencer that works",
+        Shown::NotYet,
+    ),
     live(
         23,
         "Poisoned proposals and false acks change nothing",
@@ -137,13 +165,20 @@ pub const CLAIMS: &[Claim] = &[
         "members without our rules; the true ack",
         insiders::poison,
     ),
-    live(
+    elsewhere(
+        24,
+        "Partitions and sleepers heal, and nothing old is taken",
+        "cuts the mesh, keeps packets, lets a sleeper wake",
+        "no cut",
+        Shown::NotYet,
+    ),
+    alone(live(
         25,
         "No crowd at the door disturbs the call",
         "sends floods, malformed messages, knocks without invite, sentences without end",
         "an invite",
         crowd::flood,
-    ),
+    )),
     live(
         26,
         "No name does anything to a terminal",
@@ -165,12 +200,26 @@ pub const CLAIMS: &[Claim] = &[
         "an encoder with variable rate",
         line::sizes,
     ),
-    live(
+    alone(live(
         29,
         "No key outlives the call in memory",
         "reads all memory of the process after hanging up",
         "the same search during the call",
         memory::wiped,
+    )),
+    elsewhere(
+        30,
+        "A changed ledger is noticed",
+        "changes, drops, reorders lines of a ledger",
+        "the ledger as it was",
+        Shown::NotYet,
+    ),
+    elsewhere(
+        31,
+        "What is built is what is in the sources",
+        "builds it twice and compares",
+        "a changed source",
+        Shown::InCi,
     ),
 ];
 
@@ -181,7 +230,22 @@ const fn live(
     control: &'static str,
     run: Attack,
 ) -> Claim {
-    Claim { id, claim, attack, control, shown: Shown::Live(run) }
+    Claim { id, claim, attack, control, shown: Shown::Live(run), alone: false }
+}
+
+/// One that measures the whole process.
+const fn alone(claim: Claim) -> Claim {
+    Claim { alone: true, ..claim }
+}
+
+const fn elsewhere(
+    id: u8,
+    claim: &'static str,
+    attack: &'static str,
+    control: &'static str,
+    shown: Shown,
+) -> Claim {
+    Claim { id, claim, attack, control, shown, alone: false }
 }
 
 /// The claim of this number.

@@ -167,6 +167,8 @@ pub struct Claim {
     pub control: &'static str,
     /// How it is shown.
     pub shown: Shown,
+    /// Measures the whole process: nothing else may run meanwhile.
+    pub alone: bool,
 }
 
 impl Claim {

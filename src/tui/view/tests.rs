@@ -398,6 +398,31 @@ fn the_demonstration_is_readable_at_80x24() {
 }
 
 #[test]
+fn an_attack_stands_in_one_line_whole() {
+    let mut model = samples::demo();
+    if let Screen::Demo(demo) = &mut model.screen {
+        demo.attack = Some(crate::tui::model::AttackInfo {
+            key: 4,
+            eve: "Eve knocks as “Ben Nevis”".into(),
+            members: "Ada sees abcd-efgh-ijkl-mnop; Eve sees 0 people".into(),
+            over: false,
+        });
+    }
+    let text = screen(&model, (80, 24));
+    let line = "4 Eve knocks as “Ben Nevis” → Ada sees abcd-efgh-ijkl-mnop; Eve sees 0 people";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn keys_that_are_written_down_stand_under_a_warning() {
+    let mut model = samples::demo();
+    if let Screen::Demo(demo) = &mut model.screen {
+        demo.exporting = Some("keys.jsonl".into());
+    }
+    assert!(screen(&model, (80, 24)).contains("whoever has it can watch"));
+}
+
+#[test]
 fn a_handed_over_key_stands_under_a_warning() {
     let mut model = samples::demo();
     if let Screen::Demo(demo) = &mut model.screen {
