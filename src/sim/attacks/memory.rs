@@ -52,13 +52,15 @@ impl Masked {
         let own = own..own + buffer.len() as u64;
         let mut found = vec![false; self.needles.len()];
         let mut read = 0;
-        for (from, to) in regions {
+        // What was read before is no finding: all but the buffer itself.
+        let beside = |(from, to): (u64, u64)| {
+            [(from, to.min(own.start.max(from))), (from.max(own.end.min(to)), to)]
+        };
+        for (from, to) in regions.into_iter().flat_map(beside) {
             let mut at = from;
             while at < to {
                 let length = usize::try_from((to - at).min(buffer.len() as u64)).unwrap_or(0);
-                // What was read before is no finding.
-                let overlaps = at < own.end && own.start < at + length as u64;
-                if !overlaps && memory.read_exact_at(&mut buffer[..length], at).is_ok() {
+                if memory.read_exact_at(&mut buffer[..length], at).is_ok() {
                     read += length as u64;
                     self.search(&buffer[..length], &first, &mut found);
                 }
