@@ -5,8 +5,10 @@
 
 use super::bundle::Bundle;
 use super::provider::{self, LeafSigner, Provider};
-use super::state::Changes;
-use super::{Group, LocalMember, join};
+use super::rules::{CredentialCheck, Person};
+use super::state::{Added, Changes, Lead};
+use super::statement::Statement;
+use super::{Group, LocalMember, join, sha256};
 use crate::wire::link::MemberId;
 use openmls::prelude::tls_codec::DeserializeBytes as _;
 use openmls::prelude::{
@@ -49,20 +51,28 @@ fn lacking(what: &str) -> ForgeError {
 
 impl Group {
     /// Makes the forgery with this member's keys. Leaves the group in its epoch.
-    pub fn forge(&mut self, what: Forgery<'_>) -> Result<Vec<u8>, ForgeError> {
+    pub fn forge(
+        &mut self,
+        what: Forgery<'_>,
+        check: &dyn CredentialCheck,
+    ) -> Result<Vec<u8>, ForgeError> {
         self.discard_pending();
         self.clear_library_proposals();
-        let made = self.forged(what);
+        let made = self.forged(what, check);
         self.discard_pending();
         self.clear_library_proposals();
         made
     }
 
-    fn forged(&mut self, what: Forgery<'_>) -> Result<Vec<u8>, ForgeError> {
+    fn forged(
+        &mut self,
+        what: Forgery<'_>,
+        check: &dyn CredentialCheck,
+    ) -> Result<Vec<u8>, ForgeError> {
         let message = match what {
-            Forgery::Commit => return self.forged_commit(None, None),
-            Forgery::CommitAdd(package) => return self.forged_commit(Some(package), None),
-            Forgery::CommitSwap(credential) => return self.forged_commit(None, Some(credential)),
+            Forgery::Commit => return self.forged_commit(None, None, check),
+            Forgery::CommitAdd(package) => return self.forged_commit(Some(package), None, check),
+            Forgery::CommitSwap(credential) => return self.forged_commit(None, Some(credential), check),
             Forgery::ProposeSwap(credential) => {
                 let parameters = self.swapped(credential);
                 self.mls
@@ -108,15 +118,24 @@ impl Group {
         &mut self,
         add: Option<&[u8]>,
         credential: Option<&[u8]>,
+        check: &dyn CredentialCheck,
     ) -> Result<Vec<u8>, ForgeError> {
         let add = add
             .map(|package| join::parse_key_package(&self.provider, package).map_err(no))
             .transpose()?;
         let after = match &add {
-            Some(_) => {
-                let epoch = self.epoch().saturating_add(1);
-                let added = Some((self.me, None));
-                let changes = Changes { epoch, added, ..Changes::default() };
+            Some(add) => {
+                let credential = add.leaf_node().credential().serialized_content();
+                let identity = Person::checked(credential, check).map_err(no)?.identity;
+                let added = Added { by: self.me, invite: None, identity, back: false };
+                let changes = Changes {
+                    epoch: self.epoch().saturating_add(1),
+                    committer: self.me,
+                    removed: Default::default(),
+                    added: Some(added),
+                    orders: Vec::new(),
+                    lead: Lead::Stay,
+                };
                 let state = self.state.after(&changes).map_err(no)?;
                 Some(provider::context_extensions(&state).ok_or_else(|| lacking("extensions"))?)
             }
@@ -144,7 +163,10 @@ impl Group {
             .map_err(no)?
             .into_contents();
         let commit = commit.to_bytes().map_err(no)?;
-        Ok(Bundle { psk: None, proposals: Vec::new(), commit: &commit }.encode())
+        let parent = (self.epoch(), self.confirmation_hash());
+        let hash = sha256(&commit);
+        let statement = Statement::sign(&self.signer, &self.id, parent.0, parent.1, hash);
+        Ok(Bundle { psk: None, proposals: Vec::new(), commit: &commit, statement }.encode())
     }
 
     /// Would the MLS library alone take this (a bundle's commit, or a bare message)? Uses up the
@@ -176,6 +198,9 @@ pub fn external_commit(info: &[u8], stranger: LocalMember) -> Result<[Vec<u8>; 2
     let MlsMessageBodyIn::GroupInfo(info) = info.extract() else {
         return Err(lacking("GroupInfo"));
     };
+    let context = info.group_context();
+    let (epoch, id) = (context.epoch().as_u64(), context.group_id().as_slice().try_into());
+    let id: [u8; 16] = id.map_err(|_| lacking("group id"))?;
     let provider = Provider::new().map_err(no)?;
     let signer = LeafSigner::new(stranger.leaf_seed);
     let credential = provider::credential_with_key(&stranger.credential, signer.public());
@@ -193,6 +218,7 @@ pub fn external_commit(info: &[u8], stranger: LocalMember) -> Result<[Vec<u8>; 2
         .finalize(&provider)
         .map_err(no)?;
     let commit = commit.commit().to_bytes().map_err(no)?;
-    let bundle = Bundle { psk: None, proposals: Vec::new(), commit: &commit }.encode();
+    let statement = Statement::sign(&signer, &id, epoch, [0; 32], sha256(&commit));
+    let bundle = Bundle { psk: None, proposals: Vec::new(), commit: &commit, statement }.encode();
     Ok([commit, bundle])
 }

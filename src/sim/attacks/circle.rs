@@ -3,8 +3,8 @@
 
 use super::{Lab, LabError, setup};
 use crate::group::{
-    CheckedCredential, CredentialRefused, Expect, Group, InvitePsk, LocalMember, Pending,
-    PendingJoin, ReceiveError, Received, Staged, key_package,
+    CheckedCredential, CredentialRefused, Expect, Group, InvitePsk, LocalMember, Order, OrderKind,
+    Pending, PendingJoin, ReceiveError, Received, Staged, key_package,
 };
 use crate::identity::{Credential, DisplayName, IdentityKey, LeafKey};
 use crate::secret::Secret;
@@ -40,6 +40,10 @@ impl Person {
         let name = DisplayName::parse(name).map_err(setup)?;
         let credential = Credential::issue(&self.identity, name, leaf_key, GROUP, end);
         Ok(credential.map_err(setup)?.encode())
+    }
+
+    pub(crate) fn identity(&self) -> [u8; 32] {
+        self.identity.public().0
     }
 
     pub(crate) fn leaf_key(&self) -> [u8; 32] {
@@ -124,6 +128,20 @@ impl Circle {
         }
         first.merge_pending(pending).map_err(setup)?;
         Ok(bundle)
+    }
+
+    /// A decision of the founder's, signed.
+    pub(crate) fn order(&self, kind: OrderKind) -> Result<Vec<u8>, LabError> {
+        let order = self.groups[0].draft_order(kind).map_err(setup)?;
+        let fields = order.fields();
+        let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+        let signature = self.people[0].identity.sign(Order::PURPOSE, &fields);
+        Ok(order.signed(self.people[0].identity(), signature))
+    }
+
+    /// Does this hold for everybody?
+    pub(crate) fn all(&self, holds: impl Fn(&Group) -> bool) -> bool {
+        self.groups.iter().all(holds)
     }
 
     /// The leader's next ordinary commit still works for everybody.

@@ -33,7 +33,10 @@ pub(super) fn external(lab: &mut Lab) -> Result<Outcome, LabError> {
     for bytes in &forms {
         for member in 0..3 {
             let judged = judged(&mut circle.groups[member], bytes);
-            unread &= matches!(judged, Err(ReceiveError::NotPrivate));
+            unread &= matches!(
+                judged,
+                Err(ReceiveError::NotPrivate | ReceiveError::Statement | ReceiveError::NotAMember)
+            );
             outcome.eve.add(judged.is_ok());
         }
     }
@@ -60,7 +63,7 @@ pub(super) fn ghost_from_inside(lab: &mut Lab) -> Result<Outcome, LabError> {
     let (package, _) = Person::new(lab, "Ghost").key_package()?;
     let mut all_named = true;
     for forgery in [Forgery::CommitAdd(&package), Forgery::ProposeAdd(&package)] {
-        let bytes = circle.groups[1].forge(forgery).map_err(setup)?;
+        let bytes = circle.groups[1].forge(forgery, &check).map_err(setup)?;
         for member in [0, 2] {
             let judged = judged(&mut circle.groups[member], &bytes);
             all_named &= named(&judged, MemberId(1));
@@ -70,7 +73,7 @@ pub(super) fn ghost_from_inside(lab: &mut Lab) -> Result<Outcome, LabError> {
     // As sequencer she still is neither host nor admitter.
     let pending = circle.groups[0].hand_over(&[], &check).map_err(setup)?;
     circle.spread(pending)?;
-    let bytes = circle.groups[1].forge(Forgery::CommitAdd(&package)).map_err(setup)?;
+    let bytes = circle.groups[1].forge(Forgery::CommitAdd(&package), &check).map_err(setup)?;
     for member in [0, 2] {
         let judged = judged(&mut circle.groups[member], &bytes);
         all_named &= named(&judged, MemberId(1));
@@ -95,7 +98,7 @@ pub(super) fn ghost_from_inside(lab: &mut Lab) -> Result<Outcome, LabError> {
 
     // Control: the host's own seat; and the roster on Ben's screen.
     let mut host = Circle::of(lab, &["Ada", "Ben"])?;
-    let bytes = host.groups[0].forge(Forgery::CommitAdd(&package)).map_err(setup)?;
+    let bytes = host.groups[0].forge(Forgery::CommitAdd(&package), &check).map_err(setup)?;
     outcome.control.add(staged(&mut host.groups[1], &bytes).is_ok());
     show(&mut world, 1)?;
     let before = world.said(1);
@@ -207,23 +210,27 @@ pub(super) fn swapped_credential(lab: &mut Lab) -> Result<Outcome, LabError> {
     let mut all_named = true;
     // The leader swaps its own name by commit, another member by proposal; both sign the new
     // credential properly.
-    let new = circle.people[0].credential("The Bank", circle.people[0].leaf_key())?;
-    let by_commit = circle.groups[0].forge(Forgery::CommitSwap(&new)).map_err(setup)?;
+    let mut led = Circle::of(lab, &["Ada", "Ben", "Cleo"])?;
+    let new = led.people[0].credential("The Bank", led.people[0].leaf_key())?;
+    let by_commit = led.groups[0].forge(Forgery::CommitSwap(&new), &check).map_err(setup)?;
     let new = circle.people[1].credential("The Bank", circle.people[1].leaf_key())?;
-    let by_proposal = circle.groups[1].forge(Forgery::ProposeSwap(&new)).map_err(setup)?;
-    for (bytes, who, judges) in [(&by_commit, 0, [1, 2]), (&by_proposal, 1, [0, 2])] {
-        for judge in judges {
-            let judged = judged(&mut circle.groups[judge], bytes);
-            all_named &= named(&judged, MemberId(who));
-            outcome.eve.add(judged.is_ok());
-        }
+    let by_proposal = circle.groups[1].forge(Forgery::ProposeSwap(&new), &check).map_err(setup)?;
+    for judge in [1, 2] {
+        let judged = judged(&mut led.groups[judge], &by_commit);
+        all_named &= named(&judged, MemberId(0));
+        outcome.eve.add(judged.is_ok());
+    }
+    for judge in [0, 2] {
+        let judged = judged(&mut circle.groups[judge], &by_proposal);
+        all_named &= named(&judged, MemberId(1));
+        outcome.eve.add(judged.is_ok());
     }
     outcome.sees("the swapper is named every time", all_named);
     outcome.sees("the group goes on", circle.goes_on());
 
     let mut lax = Circle::of(lab, &["Ada", "Ben"])?;
     let new = lax.people[0].credential("The Bank", lax.people[0].leaf_key())?;
-    let bytes = lax.groups[0].forge(Forgery::CommitSwap(&new)).map_err(setup)?;
+    let bytes = lax.groups[0].forge(Forgery::CommitSwap(&new), &check).map_err(setup)?;
     outcome.control.add(lax.groups[1].library_takes(&bytes));
     outcome.evidence = format!(
         "{} deliveries of a swapped name: {} accepted; by the MLS library without our rules: {}",
@@ -245,17 +252,19 @@ pub(super) fn poison(lab: &mut Lab) -> Result<Outcome, LabError> {
     ];
     let mut all_named = true;
     for forgery in forgeries {
-        let bytes = circle.groups[1].forge(forgery).map_err(setup)?;
+        let bytes = circle.groups[1].forge(forgery, &check).map_err(setup)?;
         let judged = judged(&mut circle.groups[0], &bytes);
         all_named &= named(&judged, MemberId(1));
         outcome.eve.add(judged.is_ok());
         // Control: the library alone takes it.
-        let bytes = lax.groups[1].forge(forgery).map_err(setup)?;
+        let bytes = lax.groups[1].forge(forgery, &check).map_err(setup)?;
         outcome.control.add(lax.groups[0].library_takes(&bytes));
     }
     outcome.sees("the proposer is named every time", all_named);
 
     // Acknowledgements: in another's name, and with anything changed.
+    let pending = circle.groups[0].update(&check).map_err(setup)?;
+    circle.spread(pending)?;
     let acks: Vec<Ack> = circle.groups.iter().map(Group::sign_ack).collect();
     let same = |circle: &Circle, who: u32, ack: &Ack| {
         circle.groups[0].verify_ack(MemberId(who), ack) == Ok(Agreement::Same)
@@ -263,7 +272,7 @@ pub(super) fn poison(lab: &mut Lab) -> Result<Outcome, LabError> {
     let mine = acks[1];
     outcome.eve.add(same(&circle, 2, &mine));
     outcome.eve.add(same(&circle, 1, &Ack { epoch: mine.epoch + 1, ..mine }));
-    outcome.eve.add(same(&circle, 1, &Ack { commit_hash: [7; 32], ..mine }));
+    outcome.eve.add(same(&circle, 1, &Ack { statement: None, ..mine }));
     outcome.eve.add(same(&circle, 1, &Ack { auth_hash: [7; 32], ..mine }));
     outcome.control.add(same(&circle, 1, &mine));
     outcome.sees("the group goes on", circle.goes_on());

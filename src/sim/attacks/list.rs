@@ -1,6 +1,6 @@
 //! The list of claims, in the protocol's order.
 
-use super::{Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, people, tls};
+use super::{Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, order, people, tls};
 
 /// Everything promised.
 pub const CLAIMS: &[Claim] = &[
@@ -67,12 +67,12 @@ pub const CLAIMS: &[Claim] = &[
         "the host's seat; the roster on Ben's screen",
         insiders::ghost_from_inside,
     ),
-    elsewhere(
+    live(
         10,
         "Nobody is added while the group is locked",
         "forges an Add",
         "the lock's list",
-        Shown::NotYet,
+        order::locked,
     ),
     live(
         11,
@@ -81,12 +81,12 @@ pub const CLAIMS: &[Claim] = &[
         "a remaining member's key",
         keys::ex_member,
     ),
-    elsewhere(
+    live(
         12,
         "Who was removed neither leads nor comes back by a branch",
         "leads a branch of her own, comes back without invite",
         "a member that was only lost",
-        Shown::NotYet,
+        order::removed_comes_back,
     ),
     live(
         13,
@@ -144,12 +144,12 @@ pub const CLAIMS: &[Claim] = &[
         "members without our rules",
         insiders::swapped_credential,
     ),
-    elsewhere(
+    live(
         21,
         "A sequencer that tells two stories is proved and named",
         "commits twice for one epoch",
         "one commit",
-        Shown::NotYet,
+        order::two_stories,
     ),
     elsewhere(
         22,
