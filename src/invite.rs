@@ -20,6 +20,7 @@ use crate::wire::varint::{ParseError, Reader, Writer};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
+use zeroize::Zeroizing;
 
 /// Version of the layout this build writes, and the only one it reads.
 pub const VERSION: u8 = 1;
@@ -108,7 +109,8 @@ impl Invite {
 
     /// The text to hand over, lower case. Secret: whoever reads it may knock.
     pub fn to_text(&self) -> String {
-        let mut w = Writer::with_capacity(128);
+        // Large enough for all: a growing vector would leave unwiped copies behind.
+        let mut w = Writer::with_capacity(256);
         let group = if self.group.is_some() { HAS_GROUP } else { 0 };
         let addresses = self.addresses.get(..ADDRESSES_CAP).unwrap_or(&self.addresses);
         w.u8(VERSION).u8(group | addresses.len() as u8);
@@ -131,7 +133,7 @@ impl Invite {
         }
         let sum = check(w.as_slice());
         w.raw(&sum);
-        format!("{MARK}{}", base32::encode(&w.finish()))
+        format!("{MARK}{}", base32::encode(&Zeroizing::new(w.finish())))
     }
 
     /// The same in upper case, which QR codes hold in fewer squares (alphanumeric mode).
@@ -148,7 +150,7 @@ impl Invite {
                 && mark.ends_with(|c: char| c.is_ascii_digit());
             return Err(if newer { InviteError::Newer } else { InviteError::NotAnInvite });
         }
-        let bytes = base32::decode(body).map_err(|e| match e {
+        let bytes = base32::decode(body).map(Zeroizing::new).map_err(|e| match e {
             Base32Error::Character { place, found } => {
                 InviteError::Character { place: place + MARK.len(), found }
             }

@@ -31,7 +31,8 @@ claims! {
 fn the_readme_lists_every_claim() {
     let readme = include_str!("../README.md");
     for claim in facetty::sim::attacks::CLAIMS {
-        let row = format!("| {} | {} | {} | {} |", claim.id, claim.claim, claim.attack, claim.control);
+        let row =
+            format!("| {} | {} | {} | {} |", claim.id, claim.claim, claim.attack, claim.control);
         assert!(readme.contains(&row), "{row}");
     }
 }

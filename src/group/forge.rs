@@ -72,7 +72,9 @@ impl Group {
         let message = match what {
             Forgery::Commit => return self.forged_commit(None, None, check),
             Forgery::CommitAdd(package) => return self.forged_commit(Some(package), None, check),
-            Forgery::CommitSwap(credential) => return self.forged_commit(None, Some(credential), check),
+            Forgery::CommitSwap(credential) => {
+                return self.forged_commit(None, Some(credential), check);
+            }
             Forgery::ProposeSwap(credential) => {
                 let parameters = self.swapped(credential);
                 self.mls

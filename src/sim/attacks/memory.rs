@@ -5,7 +5,6 @@ use super::{Lab, LabError, Outcome, setup};
 use crate::call::Command;
 use crate::node::{NodeCommand, Witness};
 use crate::seal::Surrendered;
-use crate::time::Now;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
@@ -111,19 +110,6 @@ impl Witness for Collector {
     fn new_keys(&self, keys: &Surrendered) {
         let mut masked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         masked.add("media key", keys.base().expose());
-    }
-
-    fn delivered(
-        &self,
-        _link: crate::wire::link::LinkId,
-        _from: Option<crate::wire::link::MemberId>,
-        event: &crate::wire::link::LinkEvent,
-        _now: Now,
-    ) {
-        if let crate::wire::link::LinkEvent::Up(up) = event {
-            let mut masked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            masked.add("TLS exporter", &up.exporter);
-        }
     }
 }
 
