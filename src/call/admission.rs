@@ -12,7 +12,7 @@ use crate::time::Wall;
 use crate::wire::control::Control;
 
 /// At most this many knocks wait at once; a further one is turned away.
-const MAX_KNOCKS: usize = 8;
+pub const MAX_KNOCKS: usize = 8;
 
 /// Somebody who proved who they are and waits for a decision.
 pub(super) struct Knocking {

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Frames of the next epoch wait this long for its commit.
 const AHEAD: Duration = Duration::from_secs(1);
 /// At most this many frames wait for a commit.
-const MAX_AHEAD: usize = 128;
+pub const MAX_AHEAD: usize = 128;
 /// A picture that nobody would paint any more is not worth its bits.
 const FRAME_DEADLINE: Duration = Duration::from_millis(400);
 /// A keyframe is worth waiting for.
@@ -184,6 +184,10 @@ impl Epochs {
         let ahead = self.ahead.front().map(|a| a.until);
         let copy = self.copies.front().map(|(at, _, _)| *at);
         ends.chain(ahead).chain(copy).min()
+    }
+
+    pub(super) fn ahead_len(&self) -> usize {
+        self.ahead.len()
     }
 
     /// Wipes all keys.

@@ -195,6 +195,7 @@ impl Call {
     }
 
     pub(super) fn close_link(&mut self, link: LinkId, code: u32) {
+        self.peers.held.remove(&link);
         if self.links.remove(&link).is_some() {
             self.out.push_back(Output::Close(link, code));
         }
@@ -564,6 +565,7 @@ impl Call {
         why: LinkDown,
         now: Now,
     ) -> Result<(), CallError> {
+        self.peers.held.remove(&id);
         let Some(state) = self.links.remove(&id) else { return Ok(()) };
         match state.stage {
             Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {

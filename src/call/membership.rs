@@ -24,11 +24,11 @@ const REDIAL: Duration = Duration::from_secs(2);
 /// A credential is good for this long after it is made; calls are shorter.
 pub(super) const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Commits kept for members that missed them.
-pub(super) const KEEP_BUNDLES: usize = 16;
+pub const KEEP_BUNDLES: usize = 16;
 /// Messages kept for a member until they can be sealed.
-pub(super) const MAX_PENDING: usize = 16;
+pub const MAX_PENDING: usize = 16;
 /// Messages kept, unread, for a connection whose key the roster does not name yet.
-pub(super) const MAX_HELD: usize = 16;
+pub const MAX_HELD: usize = 16;
 /// Keyframes are asked of a member at most this often.
 pub(super) const KEYFRAME_GAP: Duration = Duration::from_millis(500);
 

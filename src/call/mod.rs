@@ -20,6 +20,7 @@
 )]
 
 mod admission;
+pub mod bounds;
 mod changes;
 mod contact;
 mod epochs;

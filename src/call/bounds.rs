@@ -1,0 +1,49 @@
+//! What a call holds on behalf of others, and the most it ever does.
+//!
+//! | what | bound | when full |
+//! |---|---|---|
+//! | connections of strangers | the transport's 32 (16 an address), 5 s each | not accepted |
+//! | messages of a connection whose key the roster does not name | [`MAX_HELD`] of ≤ 8 kB | not kept |
+//! | knocks that wait for an answer | [`MAX_KNOCKS`], 2 min each | declined |
+//! | frames that came before their epoch's commit | [`MAX_AHEAD`], 1 s each | not kept |
+//! | messages for a member until they can be sealed | [`MAX_PENDING`] a member | not kept |
+//! | commits for members that missed them | [`KEEP_BUNDLES`] of ≤ 256 kB | the oldest goes |
+
+use super::Call;
+pub use super::admission::MAX_KNOCKS;
+pub use super::epochs::MAX_AHEAD;
+pub use super::membership::{KEEP_BUNDLES, MAX_HELD, MAX_PENDING};
+
+/// How much of each a call holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Connections, those of members included.
+    pub links: usize,
+    /// Knocks that wait.
+    pub knocks: usize,
+    /// Messages of connections that belong to nobody yet.
+    pub held: usize,
+    /// Frames ahead of their epoch.
+    pub ahead: usize,
+    /// Messages that wait to be sealed, of all members.
+    pub pending: usize,
+    /// Commits kept.
+    pub bundles: usize,
+    /// Things to do that nobody has polled.
+    pub outputs: usize,
+}
+
+impl Call {
+    /// What this call holds now, for tests of its bounds.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            links: self.links.len(),
+            knocks: self.knocks.len(),
+            held: self.peers.held.values().map(Vec::len).sum(),
+            ahead: self.epochs.ahead_len(),
+            pending: self.peers.members.values().map(|peer| peer.pending.len()).sum(),
+            bundles: self.peers.bundles.len(),
+            outputs: self.out.len(),
+        }
+    }
+}
