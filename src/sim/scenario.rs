@@ -345,8 +345,15 @@ impl File {
         for (_, spec) in &links {
             check_link(spec)?;
         }
+        let on_stage = |s: &f64| (0.0..=MAX_SECONDS).contains(s);
+        if self.window.iter().any(|w| !on_stage(&w.from) || !on_stage(&w.to)) {
+            return Err(content("[[window]] from and to: between 0 and 86400"));
+        }
         let mut timeline = Vec::new();
         for moment in &self.at {
+            if !on_stage(&moment.s) {
+                return Err(content("[[at]] s: between 0 and 86400"));
+            }
             let changes = moment.check(&who, participants.len())?;
             timeline.extend(changes.into_iter().map(|change| Moment { s: moment.s, change }));
         }
@@ -396,13 +403,17 @@ impl FileParticipant {
         if !(1.0..=60.0).contains(&fps) {
             return Err(bad(&"fps lies between 1 and 60"));
         }
+        let join_at = self.join_at.unwrap_or(0.0);
+        if !(0.0..=MAX_SECONDS).contains(&join_at) {
+            return Err(bad(&"join_at lies between 0 and 86400"));
+        }
         Ok(Participant {
             name: self.name.clone(),
             video: video.parse().map_err(|e| bad(&e))?,
             audio: audio.parse().map_err(|e| bad(&e))?,
             tile: parse_tile(self.tile.as_deref().unwrap_or("160x96")).map_err(|e| bad(&e))?,
             decifps: (fps * 10.0).round() as u16,
-            join_at: self.join_at.unwrap_or(0.0),
+            join_at,
         })
     }
 }
