@@ -238,9 +238,12 @@ impl Parser {
             Some(at) if !(0x40..=0x7e).contains(&body[at]) => Step::Used(2 + at),
             Some(at) if at > MAX_SEQUENCE => Step::Used(2 + at + 1),
             Some(at) => {
-                self.sequence(&body[..at], body[at]);
                 // A mouse report of the oldest kind carries three more bytes.
                 let extra = if body[at] == b'M' && at == 0 { 3 } else { 0 };
+                if !last && b.len() < 2 + at + 1 + extra {
+                    return Step::Wait;
+                }
+                self.sequence(&body[..at], body[at]);
                 Step::Used((2 + at + 1 + extra).min(b.len()))
             }
         }
