@@ -1,0 +1,3 @@
+//! The fuzz targets as a library; `tests/fuzz_corpus.rs` of facetty uses the same source.
+
+pub mod targets;
