@@ -1,6 +1,7 @@
 //! Files: scenarios, and what is kept between calls.
 
 use super::Feed;
+use facetty::identity::DisplayName;
 use facetty::sim::scenario::Scenario;
 use facetty::store::contacts::Contacts;
 use facetty::store::identity;
@@ -25,7 +26,7 @@ pub(super) fn scenario(data: &[u8]) {
 }
 
 /// A place for one file, private to this process.
-fn place() -> PathBuf {
+pub(super) fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
     let own = format!("facetty-fuzz-{}-{:?}", std::process::id(), std::thread::current().id());
@@ -48,8 +49,8 @@ pub(super) fn stored(data: &[u8]) {
     match kind {
         0 => match Contacts::load(&path) {
             Ok(_) => {
-                let today = "2026-08-29";
-                let meet = |c: &mut Contacts| drop(c.meet([9; 32], "Ada", &[], today).names.clone());
+                let (name, today) = (DisplayName::sanitise("Ada"), "2026-08-29");
+                let meet = |c: &mut Contacts| drop(c.meet([9; 32], &name, &[], today).names.clone());
                 Contacts::update(&path, meet).expect("a good file takes a contact");
                 let once = Contacts::load(&path).expect("our own file");
                 Contacts::update(&path, meet).expect("again");
@@ -65,8 +66,14 @@ pub(super) fn stored(data: &[u8]) {
         }
         _ => {
             let fresh = || unreachable!("there is a file: no new key is made");
-            let _ = identity::load_or_create(&path, fresh);
+            let found = identity::load_or_create(&path, fresh);
             assert!(same());
+            if let Ok(found) = found {
+                assert!(!found.created);
+                identity::replace(&path, &found.stored).expect("the same identity");
+                let again = identity::load(&path).expect("our own file").expect("there");
+                assert_eq!(again.public(), found.stored.public());
+            }
         }
     }
     // Leaves nothing behind; a failure to clean up is no failure of the target.

@@ -2,14 +2,18 @@
 //! by `cargo test --test fuzz_corpus -- --ignored`; the same for every run.
 
 use super::codec::{clip, packets};
+use super::files::place;
 use bytes::Bytes;
 use facetty::group::GroupState;
+use facetty::identity::sealed::{Cost, SealedSeed};
 use facetty::identity::{Credential, DisplayName, IdentityKey};
 use facetty::invite::Invite;
 use facetty::keys::IdentityPublic;
 use facetty::media::frame::{CodedAudio, CodedVideo, Size, Want};
 use facetty::media::wav as wav_file;
 use facetty::secret::Secret;
+use facetty::store::contacts::{Contacts, How};
+use facetty::store::identity::{self, Stored};
 use facetty::time::{MediaTime, Wall};
 use facetty::wire::control::{Ack, Control, MemberMessage};
 use facetty::wire::handshake::{AnswerBody, Knock, ProofBody};
@@ -105,10 +109,10 @@ fn control() -> Vec<Vec<u8>> {
 }
 
 fn handshake() -> Vec<Vec<u8>> {
-    let identity = IdentityKey::from_seed(Secret::build(|b| b.fill(5)));
+    let host = IdentityKey::from_seed(Secret::build(|b| b.fill(5)));
     let name = DisplayName::sanitise("Ada Byron");
     let until = Wall(1_800_000_000_000);
-    let credential = Credential::issue(&identity, name, [6; 32], [7; 16], until);
+    let credential = Credential::issue(&host, name, [6; 32], [7; 16], until);
     let credential = credential.map(|c| c.encode()).unwrap_or_default();
     let answer = AnswerBody { group_id: [7; 16], credential: credential.clone().into() };
     let proof = ProofBody { key_package: Bytes::from_static(&[8; 300]) };
@@ -251,14 +255,39 @@ fn scenarios() -> Vec<Vec<u8>> {
     vec![two.into(), [two, more].concat().into_bytes()]
 }
 
+/// Files as the program itself writes them.
 fn stored() -> Vec<Vec<u8>> {
-    let contact = "version = 1\n[contact.0101010101010101010101010101010101010101010101010101010101010101]\n\
-        names = [\"Ada\"]\nmet = \"2026-08-29\"\naddresses = [\"192.0.2.7:4433\"]\n";
+    let dir = place();
+    let file = |kind: u8, name: &str| {
+        let bytes = std::fs::read(dir.join(name)).unwrap_or_default();
+        [&[kind], &bytes[..]].concat()
+    };
+    let contacts = dir.join("contacts.toml");
+    let at = [SocketAddr::from(([192, 0, 2, 7], 4433))];
+    let made = Contacts::update(&contacts, |contacts| {
+        contacts.meet([1; 32], &DisplayName::sanitise("Ada"), &at, "2026-08-29");
+        contacts.meet([2; 32], &DisplayName::sanitise("Ben"), &[], "2026-08-30");
+        contacts.verify(&[2; 32], How::CallWords, "2026-08-31");
+    });
+    let key = dir.join("identity");
+    let plain = identity::load_or_create(&key, || Secret::build(|seed| seed.fill(7)));
+    let plain = plain.expect("a new file").stored;
+    let mut seeds = vec![file(0, "contacts.toml"), file(2, "identity")];
+    let sealed = SealedSeed {
+        public: plain.public(),
+        cost: Cost { memory: 64, passes: 1, lanes: 1 },
+        salt: [1; 16],
+        nonce: [2; 24],
+        sealed: [3; 48],
+    };
+    identity::replace(&key, &Stored::Sealed(sealed)).expect("the same identity");
+    made.expect("a new file");
+    seeds.push(file(2, "identity"));
     let settings = "name = \"Ada\"\nvideo = \"pattern\"\nlisten = \"0.0.0.0:0\"\n";
-    let seed = "07".repeat(32);
-    let key = format!("facetty-identity 1\nseed {seed}\ncheck 00000000\n");
-    let files = [(0, contact), (0, "version = 1\n"), (1, settings), (2, key.as_str())];
-    files.map(|(kind, text)| [&[kind], text.as_bytes()].concat()).to_vec()
+    seeds.push([&[1], settings.as_bytes()].concat());
+    // Leaves nothing behind; a failure to clean up harms nobody.
+    let _ = std::fs::remove_dir_all(&dir);
+    seeds
 }
 
 fn terminal() -> Vec<Vec<u8>> {
