@@ -16,7 +16,7 @@ const ALL_BYTES: u64 = 500 * 1024;
 fn changes(target: &str) -> usize {
     match target {
         "mls_welcome" | "call_member" | "h264" => 200,
-        "mls_receive" | "key_package" | "call_stranger" | "stored" | "opus" => 600,
+        "mls_receive" | "key_package" | "call_stranger" | "signed" | "stored" | "opus" => 600,
         _ => 4000,
     }
 }
@@ -119,7 +119,7 @@ macro_rules! replayed {
 
 replayed! {
     call_member call_stranger control group_state h264 handshake invite key_package media
-    mls_receive mls_welcome opus report scenario sframe stored terminal texts wav y4m
+    mls_receive mls_welcome opus report scenario sframe signed stored terminal texts wav y4m
 }
 
 #[test]

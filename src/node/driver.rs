@@ -354,7 +354,11 @@ impl Node {
             Event::Ended(reason) => self.ended = Some(reason.clone()),
             _ => {}
         }
-        if !matches!(event, Event::Budgets | Event::Want(..) | Event::KeyframeWanted(_)) {
+        // Strangers make these: an owner that takes nothing must not pile them up. All are counted.
+        let surplus = matches!(event, Event::Refused { .. }) && self.pending.len() >= QUEUE;
+        if !surplus
+            && !matches!(event, Event::Budgets | Event::Want(..) | Event::KeyframeWanted(_))
+        {
             self.pending.push_back(NodeEvent::Call(event));
             self.next_view = now.mono;
         }

@@ -9,7 +9,7 @@ use facetty::secret::Secret;
 use rand::RngCore as _;
 use std::cell::RefCell;
 
-const GROUP: [u8; 16] = [0x67; 16];
+pub(super) const GROUP: [u8; 16] = [0x67; 16];
 const INVITE: [u8; 8] = *b"invite 1";
 /// The groups move on after so many inputs, so that nothing a target did can have stuck.
 const TURN: u32 = 256;
@@ -37,9 +37,9 @@ fn psk() -> Secret<32> {
 }
 
 /// A host, a member, and one genuine message of each kind on its way to one of them.
-struct Two {
-    host: Group,
-    member: Group,
+pub(super) struct Two {
+    pub(super) host: Group,
+    pub(super) member: Group,
     /// The host's commit, for the member.
     commit: Pending,
     /// The member's proposal, for the host.
@@ -50,7 +50,7 @@ struct Two {
 }
 
 impl Two {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut host = Group::create(local(0), GROUP, &check).expect("founded");
         let (package, joining) = own_key_package(local(1), GROUP, &check).expect("key package");
         let secret = psk();

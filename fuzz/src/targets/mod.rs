@@ -11,6 +11,7 @@ mod files;
 mod group;
 mod media;
 mod seal;
+mod signed;
 mod terminal;
 mod texts;
 mod wire;
@@ -37,6 +38,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("report", wire::report),
     ("scenario", files::scenario),
     ("sframe", seal::sframe),
+    ("signed", signed::signed),
     ("stored", files::stored),
     ("terminal", terminal::terminal),
     ("texts", texts::texts),

@@ -3,8 +3,8 @@
 
 use super::codec::{clip, packets};
 use super::files::place;
+use super::group::Two;
 use bytes::Bytes;
-use facetty::group::GroupState;
 use facetty::identity::sealed::{Cost, SealedSeed};
 use facetty::identity::{Credential, DisplayName, IdentityKey};
 use facetty::invite::Invite;
@@ -40,6 +40,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "report" => vec![report().encode(), Report::default().encode()],
         "scenario" => scenarios(),
         "sframe" => sframe(),
+        "signed" => changes(&[1, 3, 5, 7, 9, 11, 0, 4]),
         "stored" => stored(),
         "terminal" => terminal(),
         "texts" => texts(),
@@ -94,7 +95,7 @@ fn control() -> Vec<Vec<u8>> {
     let hash = [3; 32];
     let controls = [
         Control::Knock(Knock { invite_id: [1; 8], mac: [2; 32] }),
-        Control::Ack(Ack { epoch: 70, commit_hash: hash, auth_hash: hash, signature: [4; 64] }),
+        Control::Ack(Ack { epoch: 70, commit_hash: hash, auth_hash: hash, signature: [4; 64], statement: Bytes::from_static(&[5; 90]) }),
         Control::Heartbeat { epoch: 3, confirmation_hash: hash },
         Control::Offer { hash },
         Control::Fetch { hash },
@@ -177,17 +178,9 @@ fn sframe() -> Vec<Vec<u8>> {
     headers.into_iter().chain([script]).collect()
 }
 
+/// A state of two, by itself and as the ground of changes.
 fn group_states() -> Vec<Vec<u8>> {
-    // Version, term, sequencer, host, admitters, next serial, seats, lock, uses.
-    let founder = [&[1][..], &[0; 8], &[7; 32], &[0], &[0, 0, 0, 1], &[1], &[0; 14], &[0, 0]];
-    let founder = founder.concat();
-    debug_assert!(GroupState::parse(&founder).is_ok());
-    let mut locked = founder.clone();
-    locked.truncate(founder.len() - 2);
-    locked.extend([1, 1]);
-    locked.extend([9; 32]);
-    locked.extend([1, 5, 5, 5, 5, 5, 5, 5, 5, 2]);
-    [vec![founder, locked], changes(&[0])].concat()
+    [vec![Two::new().host.state().encode()], changes(&[0])].concat()
 }
 
 fn h264() -> Vec<Vec<u8>> {

@@ -2,6 +2,7 @@
 
 mod forge;
 mod joining;
+mod model;
 
 use super::bundle::Bundle;
 use super::*;
