@@ -15,9 +15,9 @@ const ALL_BYTES: u64 = 500 * 1024;
 /// Changes tried on a target: fewer where each costs key exchanges, a decoder or a file.
 fn changes(target: &str) -> usize {
     match target {
-        "mls_welcome" | "call_member" | "h264" => 200,
-        "mls_receive" | "key_package" | "call_stranger" | "signed" | "stored" | "opus" => 600,
-        _ => 4000,
+        "mls_welcome" | "call_member" | "h264" => 500,
+        "mls_receive" | "key_package" | "call_stranger" | "signed" | "stored" | "opus" => 2000,
+        _ => 8000,
     }
 }
 

@@ -196,8 +196,12 @@ impl Call {
 
     pub(super) fn close_link(&mut self, link: LinkId, code: u32) {
         self.peers.held.remove(&link);
-        if self.links.remove(&link).is_some() {
+        if let Some(state) = self.links.remove(&link) {
             self.out.push_back(Output::Close(link, code));
+            if let Stage::Knocking(knock) = state.stage {
+                // Whoever is thrown out while it waits, waits no more.
+                self.knock_withdrawn(knock);
+            }
         }
     }
 
