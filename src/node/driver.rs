@@ -356,8 +356,7 @@ impl Node {
         }
         // Strangers make these: an owner that takes nothing must not pile them up. All are counted.
         let surplus = matches!(event, Event::Refused { .. }) && self.pending.len() >= QUEUE;
-        if !surplus
-            && !matches!(event, Event::Budgets | Event::Want(..) | Event::KeyframeWanted(_))
+        if !surplus && !matches!(event, Event::Budgets | Event::Want(..) | Event::KeyframeWanted(_))
         {
             self.pending.push_back(NodeEvent::Call(event));
             self.next_view = now.mono;

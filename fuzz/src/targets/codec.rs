@@ -31,7 +31,8 @@ pub(super) fn packets() -> &'static [Vec<u8>] {
     PACKETS.get_or_init(|| {
         let mut encoder = OpusEncoder::new(24_000, 20).expect("encoder");
         let packet = |n: usize| {
-            let pcm: Vec<f32> = (0..960).map(|i| ((n * 960 + i) as f32 * 0.03).sin() * 0.3).collect();
+            let pcm: Vec<f32> =
+                (0..960).map(|i| ((n * 960 + i) as f32 * 0.03).sin() * 0.3).collect();
             encoder.step(&pcm).expect("encodes").to_vec()
         };
         (0..4).map(packet).collect()

@@ -50,7 +50,8 @@ pub(super) fn stored(data: &[u8]) {
         0 => match Contacts::load(&path) {
             Ok(_) => {
                 let (name, today) = (DisplayName::sanitise("Ada"), "2026-08-29");
-                let meet = |c: &mut Contacts| drop(c.meet([9; 32], &name, &[], today).names.clone());
+                let meet =
+                    |c: &mut Contacts| drop(c.meet([9; 32], &name, &[], today).names.clone());
                 Contacts::update(&path, meet).expect("a good file takes a contact");
                 let once = Contacts::load(&path).expect("our own file");
                 Contacts::update(&path, meet).expect("again");

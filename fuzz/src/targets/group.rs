@@ -172,8 +172,8 @@ pub(super) fn mls_welcome(data: &[u8]) {
         return;
     }
     HOST.with_borrow_mut(|host| {
-        let host = host
-            .get_or_insert_with(|| Group::create(local(0), GROUP, &check).expect("founded"));
+        let host =
+            host.get_or_insert_with(|| Group::create(local(0), GROUP, &check).expect("founded"));
         // Never merged: the next input finds the group as it is now.
         let pending = host.add(&package, psk, &check).expect("added");
         let genuine = pending.welcome.expect("a welcome");

@@ -95,7 +95,13 @@ fn control() -> Vec<Vec<u8>> {
     let hash = [3; 32];
     let controls = [
         Control::Knock(Knock { invite_id: [1; 8], mac: [2; 32] }),
-        Control::Ack(Ack { epoch: 70, commit_hash: hash, auth_hash: hash, signature: [4; 64], statement: Bytes::from_static(&[5; 90]) }),
+        Control::Ack(Ack {
+            epoch: 70,
+            commit_hash: hash,
+            auth_hash: hash,
+            signature: [4; 64],
+            statement: Bytes::from_static(&[5; 90]),
+        }),
         Control::Heartbeat { epoch: 3, confirmation_hash: hash },
         Control::Offer { hash },
         Control::Fetch { hash },
@@ -284,8 +290,10 @@ fn stored() -> Vec<Vec<u8>> {
 }
 
 fn terminal() -> Vec<Vec<u8>> {
-    let answers = "\x1bP>|kitty(0.32.2)\x1b\\\x1b[?2026;2$y\x1b[6;20;10t\x1b[4;480;800t\x1b[2;2R\x1b[?62;4c";
-    let keys = "a\x1b[A\x1bOB\x1b[1;5C\x1b[200~two\r\nlines\x1b[201~\x1b[I\x1b[<0;3;4M\x1b[15~ü\x1b";
+    let answers =
+        "\x1bP>|kitty(0.32.2)\x1b\\\x1b[?2026;2$y\x1b[6;20;10t\x1b[4;480;800t\x1b[2;2R\x1b[?62;4c";
+    let keys =
+        "a\x1b[A\x1bOB\x1b[1;5C\x1b[200~two\r\nlines\x1b[201~\x1b[I\x1b[<0;3;4M\x1b[15~ü\x1b";
     vec![[&[0], answers.as_bytes()].concat(), [&[2], keys.as_bytes()].concat()]
 }
 

@@ -1,9 +1,9 @@
 //! Answers (and keys) of the terminal.
 
 use super::Feed;
+use crossterm::event::KeyCode;
 use facetty::term::input::{Parser, Reply, Token};
 use facetty::term::{Environment, Probe, Replies};
-use crossterm::event::KeyCode;
 
 /// However the bytes are cut into pieces the tokens are the same; nothing in them controls a
 /// terminal; and no answer upsets the probe.

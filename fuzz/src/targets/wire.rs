@@ -1,8 +1,8 @@
 //! Layouts of the control stream. What is accepted has one encoding.
 
 use super::Feed;
-use facetty::identity::handshake::{self, Transcript};
 use facetty::identity::Credential;
+use facetty::identity::handshake::{self, Transcript};
 use facetty::secret::Secret;
 use facetty::time::Wall;
 use facetty::wire::control::{Control, MemberMessage};

@@ -98,7 +98,8 @@ impl Model {
     }
 
     fn out(&mut self, seat: Place, why: Reason) {
-        let held: Vec<u8> = self.seats.iter().filter(|s| s.4 == seat.0 && s.0 > 0).filter_map(|s| s.3).collect();
+        let held: Vec<u8> =
+            self.seats.iter().filter(|s| s.4 == seat.0 && s.0 > 0).filter_map(|s| s.3).collect();
         self.seats.retain(|other| other.0 != seat.0);
         self.lost.retain(|(lost, _)| *lost != seat.2);
         match why {
@@ -129,8 +130,7 @@ impl Model {
             .iter()
             .map(|s| (s.id.0, s.leaf, s.invite, s.added_by.map_or(0, |by| by.0)))
             .collect();
-        let ours: Vec<_> =
-            self.seats.iter().map(|s| (s.0, s.1, s.3.map(invite), s.4)).collect();
+        let ours: Vec<_> = self.seats.iter().map(|s| (s.0, s.1, s.3.map(invite), s.4)).collect();
         assert_eq!(seats, ours);
         assert_eq!(
             (state.term, state.sequencer.0, state.next_serial),
