@@ -53,6 +53,7 @@ pub mod group;
 pub mod identity;
 pub mod invite;
 pub mod keys;
+pub mod ledger;
 pub mod media;
 pub mod node;
 pub mod paint;

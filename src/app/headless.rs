@@ -3,6 +3,7 @@
 
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
+use crate::app::keeper::Keeper;
 use crate::app::options::{Front, Way};
 use crate::app::out::Out;
 use crate::app::party::Party;
@@ -54,7 +55,7 @@ impl Aim {
 /// Runs a call and writes its events until it ends, `seconds` are over or somebody stops it.
 pub async fn run(
     party: Party,
-    mut book: Book,
+    (mut book, mut keeper): (Book, Keeper),
     aim: Aim,
     front: Front,
     seconds: Option<Duration>,
@@ -102,6 +103,7 @@ pub async fn run(
             biased;
             reason = &mut running => {
                 while let Ok(event) = handle.events.try_recv() {
+                    lines.keep(&mut keeper, &event);
                     lines.event(&handle, &event);
                 }
                 let reason = reason.map_err(|e| Failure::new(Exit::Bug, e))?;
@@ -111,6 +113,7 @@ pub async fn run(
                 return lines.end(&reason, stopped);
             }
             Some(event) = handle.events.recv() => {
+                lines.keep(&mut keeper, &event);
                 if matches!(event, NodeEvent::Call(Event::Joined { .. } | Event::Words { .. })) {
                     let view = handle.view.borrow().clone();
                     lines.note(book.follow(&view));
@@ -186,6 +189,15 @@ impl Lines {
                 let seconds = t_ms as f64 / 1000.0;
                 self.out.line(format_args!("{seconds:8.3}  {}", words(&value)));
             }
+        }
+    }
+
+    /// A line of the ledger goes to its keeper.
+    fn keep(&mut self, keeper: &mut Keeper, event: &NodeEvent) {
+        if let NodeEvent::Call(Event::Ledger { line }) = event
+            && let Err(error) = keeper.line(line)
+        {
+            self.write(json!({"event": "trouble", "what": format!("ledger: {error}")}));
         }
     }
 

@@ -6,6 +6,7 @@ pub mod exit;
 mod figures;
 mod headless;
 pub mod identity;
+mod keeper;
 pub mod log;
 pub mod loopback;
 mod mischief;

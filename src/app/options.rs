@@ -100,6 +100,8 @@ pub struct PartyOptions {
     pub advertise: Vec<SocketAddr>,
     /// The other side must be this identity.
     pub expect: Option<Fingerprint>,
+    /// Keep the ledger here.
+    pub ledger: Option<PathBuf>,
     /// Who is let in without asking.
     pub admit: Admit,
     /// Uses of an invite.

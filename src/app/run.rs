@@ -2,6 +2,7 @@
 
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
+use crate::app::keeper::Keeper;
 use crate::app::options::{
     CallOptions, DemoOptions, Front, JoinOptions, ListenOptions, PartyOptions, RingOptions, Way,
 };
@@ -54,9 +55,18 @@ fn party_run(options: &PartyOptions, way: Way) -> Result<Exit, Failure> {
     runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
         let mut party = party::assemble(options, key, &contacts, way, view, false)?;
         party.notes.splice(0..0, first_run);
+        let keeper = keeper(options)?;
         let book = Book::new(options.base.paths.contacts.clone(), options.expect);
-        headless::run(party, book, aim, options.front, options.seconds, stop).await
+        headless::run(party, (book, keeper), aim, options.front, options.seconds, stop).await
     }))
+}
+
+/// The ledger's keeper; a file that exists is not written over.
+pub fn keeper(options: &PartyOptions) -> Result<Keeper, Failure> {
+    Keeper::to_file(options.ledger.as_deref()).map_err(|e| {
+        Failure::new(Exit::Usage, format_args!("the ledger can't be kept: {e}"))
+            .next("choose a file that does not exist yet")
+    })
 }
 
 /// The runtime of transport and call: one thread.

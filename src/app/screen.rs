@@ -3,6 +3,7 @@
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::headless::{Aim, dial_failure, exit_of};
+use crate::app::keeper::Keeper;
 use crate::app::model::{self, Rates, Showing};
 use crate::app::options::{PartyOptions, Way};
 use crate::app::party;
@@ -76,7 +77,15 @@ pub fn run(
             return Err(failure);
         }
     };
+    let keeper = match crate::app::run::keeper(options) {
+        Ok(keeper) => keeper,
+        Err(failure) => {
+            stage.close();
+            return Err(failure);
+        }
+    };
     let mut play = Play::new(stage, up, options, expects, aim);
+    play.keeper = keeper;
     play.showing.calling = calling;
     play.showing.listening = matches!(aim, Aim::Listen { .. });
     if let Some(line) = first_run {
@@ -170,6 +179,7 @@ struct Play<'o> {
     with: Vec<String>,
     lasted: Duration,
     book: Book,
+    keeper: Keeper,
     media_held: bool,
     aim: Aim,
     /// When the bell rang last for a contact who calls.
@@ -222,6 +232,7 @@ impl<'o> Play<'o> {
             with: Vec::new(),
             lasted: Duration::ZERO,
             book: Book::new(options.base.paths.contacts.clone(), options.expect),
+            keeper: Keeper::default(),
             media_held: false,
             aim,
             rung: None,
@@ -429,6 +440,11 @@ impl<'o> Play<'o> {
                     let warning = warning.unwrap_or_default();
                     self.model.tell(format!("{} joined{warning}", member.name), now);
                     self.words_changed(format!("{} joined", member.name));
+                }
+            }
+            NodeEvent::Call(Event::Ledger { line }) => {
+                if let Err(error) = self.keeper.line(&line) {
+                    self.model.tell(format!("ledger: {error}"), now);
                 }
             }
             NodeEvent::Call(Event::NotReached { tried }) => {

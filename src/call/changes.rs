@@ -163,8 +163,14 @@ impl Call {
         let Some(group) = &mut self.group else { return };
         let taken = group_ack(ack).map(|ack| group.take_ack(from, &ack));
         match taken.and_then(Result::ok).map(|taken| taken.agreement) {
-            Some(Agreement::Same) => self.epoch_acked(from, ack.epoch),
-            Some(Agreement::Differs) => self.event(Event::Split(from)),
+            Some(Agreement::Same) => {
+                self.event(Event::Acked { member: from, agrees: true });
+                self.epoch_acked(from, ack.epoch);
+            }
+            Some(Agreement::Differs) => {
+                self.event(Event::Acked { member: from, agrees: false });
+                self.event(Event::Split(from));
+            }
             Some(Agreement::OtherEpoch) => {}
             None => self.counters.bad_group += 1,
         }

@@ -27,6 +27,7 @@ mod epochs;
 mod feedback;
 mod handshake;
 mod membership;
+mod record;
 mod ring;
 mod talk;
 mod types;
@@ -35,6 +36,7 @@ mod view;
 pub use contact::{DoubtView, Namesake};
 pub use epochs::SealedOut;
 pub use feedback::Budget;
+pub use record::LedgerView;
 pub use types::*;
 pub use view::*;
 
@@ -69,6 +71,7 @@ pub struct Call {
     peers: Peers,
     contacts: contact::Contacts,
     calling: Option<ring::Calling>,
+    record: record::Record,
     epochs: Epochs,
     invites: Vec<OpenInvite>,
     knocks: BTreeMap<KnockId, admission::Knocking>,
@@ -139,6 +142,7 @@ impl Call {
             peers: Peers::default(),
             contacts,
             calling: None,
+            record: record::Record { now: now.wall, chain: Default::default() },
             epochs: Epochs::default(),
             invites: Vec::new(),
             knocks: BTreeMap::new(),
@@ -171,6 +175,7 @@ impl Call {
         if self.ended {
             return Ok(());
         }
+        self.record.now = now.wall;
         match input {
             Input::Tick => self.tick(now),
             Input::User(command) => self.command(command, now, rng),
@@ -278,6 +283,7 @@ impl Call {
                 Ok(())
             }
             Command::WordsCompared => {
+                self.record_words();
                 let of = self.words.map(|(epoch, _)| epoch);
                 self.peers.words_compared(of, |member| self.contacts.holds(member));
                 Ok(())
@@ -312,6 +318,7 @@ impl Call {
     }
 
     fn event(&mut self, event: Event) {
+        self.record(&event);
         self.out.push_back(Output::Event(event));
     }
 

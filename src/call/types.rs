@@ -9,6 +9,7 @@ use crate::seal::Receipt;
 use crate::time::Wall;
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, MemberId, Send};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A knock waiting for an answer; numbered per call.
@@ -255,6 +256,18 @@ pub enum Event {
         epoch: u64,
         /// The words.
         words: CallWords,
+    },
+    /// A member acknowledged the epoch.
+    Acked {
+        /// Who.
+        member: MemberId,
+        /// It is in the same state as we are.
+        agrees: bool,
+    },
+    /// A line of the ledger, to be kept.
+    Ledger {
+        /// The line, without line break.
+        line: Arc<str>,
     },
     /// A member wants this picture of us.
     Want(MemberId, Want),

@@ -30,6 +30,8 @@ pub struct CallView {
     pub dials: Vec<DialView>,
     /// Somebody with a contact's name and another key waits for the user's word.
     pub doubts: Vec<DoubtView>,
+    /// The ledger.
+    pub ledger: LedgerView,
     /// Nothing is sealed yet: the roster is not on screen.
     pub waiting_for_screen: bool,
     /// What was dropped, by reason.
@@ -168,6 +170,7 @@ impl Call {
             invites: self.invites.iter().map(invite_view).collect(),
             dials: self.dials_view(),
             doubts: self.doubts_view(),
+            ledger: self.ledger_view(),
             waiting_for_screen: self.epochs.gated(),
             counters: self.counters,
         }

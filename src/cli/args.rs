@@ -31,6 +31,7 @@ pub(super) enum Command {
     Prove(ProveArgs),
     Loopback(LoopbackArgs),
     Contacts(super::contacts::ContactsArgs),
+    Ledger(super::ledger::LedgerArgs),
     Id(super::id::IdArgs),
     Devices(DevicesArgs),
     Doctor(DoctorArgs),
@@ -146,6 +147,10 @@ pub(super) struct PartyArgs {
     /// The other side must have this fingerprint, else end with code 6
     #[arg(long, value_name = "FINGERPRINT", help_heading = "Admission")]
     pub expect: Option<Fingerprint>,
+
+    /// Keep the ledger of the call in this file: who held keys when, line by line
+    #[arg(long, value_name = "FILE", help_heading = "Scripts")]
+    pub ledger: Option<PathBuf>,
 
     /// No terminal: one JSON object per line and event
     #[arg(long, help_heading = "Scripts")]

@@ -11,6 +11,7 @@ mod doctor;
 mod id;
 mod inventory;
 mod join;
+mod ledger;
 mod listen;
 mod loopback;
 mod man;
@@ -69,6 +70,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Loopback(args)) => loopback::run(args, base()?),
         Some(Command::Id(args)) => id::run(args, &Paths::find()?),
         Some(Command::Contacts(args)) => contacts::run(args, &Paths::find()?),
+        Some(Command::Ledger(args)) => ledger::run(args),
         Some(Command::Devices(args)) => devices::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, &Paths::find()?),
         Some(Command::Completions(args)) => completions::run(args),

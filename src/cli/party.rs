@@ -38,6 +38,7 @@ pub(super) fn validate(args: PartyArgs, base: Base) -> Result<PartyOptions, Fail
         listen,
         advertise,
         expect: args.expect,
+        ledger: args.ledger,
         admit: admit(&args.admit),
         uses: args.uses,
         expires: args.expires,
