@@ -30,6 +30,8 @@ pub struct Showing {
     pub calling: Option<String>,
     /// They were not reached: every address and why.
     pub not_reached: Option<String>,
+    /// The file the ledger goes to.
+    pub ledger: Option<String>,
     /// Contacts may call; there is no invite.
     pub listening: bool,
     /// The epoch whose words were compared.
@@ -216,7 +218,7 @@ pub fn call(
             down_kbps: showing.rates.down,
             graphics,
         },
-        security: security(view, words),
+        security: security(view, showing, words),
         stats: stats(view, pictures, now),
         invite: view
             .call
@@ -289,7 +291,20 @@ fn words_state(view: &NodeView, showing: &Showing) -> WordsState {
     }
 }
 
-fn security(view: &NodeView, words_state: WordsState) -> SecurityInfo {
+/// "31 lines, ends 77c1 0b5e 9d20 4af3", and the file's name.
+fn ledger(call: &CallView, showing: &Showing) -> String {
+    let head: Vec<String> = call
+        .ledger
+        .head
+        .chunks(2)
+        .take(4)
+        .map(|pair| pair.iter().map(|b| format!("{b:02x}")).collect())
+        .collect();
+    let kept = showing.ledger.as_ref().map(|file| format!(", in {file}")).unwrap_or_default();
+    format!("{} lines, ends {}{kept}", call.ledger.lines, head.join(" "))
+}
+
+fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> SecurityInfo {
     let call = &view.call;
     let name = |id: MemberId| call.members.iter().find(|m| m.id == id).map(|m| m.name.clone());
     SecurityInfo {
@@ -298,10 +313,12 @@ fn security(view: &NodeView, words_state: WordsState) -> SecurityInfo {
         words: call.words.as_ref().map(|(_, w)| w.words.map(str::to_owned)),
         words_state,
         authenticator: call.authenticator.iter().take(8).map(|b| format!("{b:02x}")).collect(),
+        ledger: ledger(call, showing),
         people: call
             .members
             .iter()
             .map(|m| PersonInfo {
+                member: m.id.0,
                 name: m.name.clone(),
                 fingerprint: m.fingerprint.to_string(),
                 trust: trust(m),

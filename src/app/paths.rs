@@ -13,6 +13,8 @@ pub struct Paths {
     pub identity: PathBuf,
     /// Contacts.
     pub contacts: PathBuf,
+    /// Folder of ledgers kept from the call screen.
+    pub ledgers: PathBuf,
     /// The UDP port chosen once.
     pub port: PathBuf,
     /// Log, unless `--log` says otherwise.
@@ -32,6 +34,7 @@ impl Paths {
                 settings: home.join("config.toml"),
                 identity: home.join("identity"),
                 contacts: home.join("contacts.toml"),
+                ledgers: home.join("ledgers"),
                 port: home.join("port"),
                 log: home.join("facetty.log"),
             });
@@ -45,6 +48,7 @@ impl Paths {
             settings: dirs.config_dir().join("config.toml"),
             identity: dirs.data_dir().join("identity"),
             contacts: dirs.data_dir().join("contacts.toml"),
+            ledgers: dirs.data_dir().join("ledgers"),
             port: dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("port"),
             log: dirs.state_dir().unwrap_or(dirs.data_local_dir()).join("facetty.log"),
         })

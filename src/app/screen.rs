@@ -86,6 +86,7 @@ pub fn run(
     };
     let mut play = Play::new(stage, up, options, expects, aim);
     play.keeper = keeper;
+    play.show_ledger_file();
     play.showing.calling = calling;
     play.showing.listening = matches!(aim, Aim::Listen { .. });
     if let Some(line) = first_run {
@@ -205,6 +206,7 @@ impl<'o> Play<'o> {
             expects,
             calling: None,
             not_reached: None,
+            ledger: None,
             listening: false,
             compared: None,
             changed: None,
@@ -359,6 +361,10 @@ impl<'o> Play<'o> {
                 self.showing.changed = None;
                 self.tell(call(CallCommand::WordsCompared));
             }
+            Command::Remove(member) => {
+                self.tell(call(CallCommand::Remove(MemberId(member))));
+            }
+            Command::KeepLedger => self.keep_ledger(),
             Command::Believe(identity) => {
                 self.tell(call(CallCommand::Believe(IdentityPublic(identity))));
             }
@@ -373,6 +379,30 @@ impl<'o> Play<'o> {
         }
         self.stage.touch();
         Ok(())
+    }
+
+    /// Writes the ledger so far, and what follows, into a file of its own.
+    fn keep_ledger(&mut self) {
+        let now = stage::instant();
+        if let Some(path) = self.keeper.path() {
+            let text = format!("the ledger is kept in {}", path.display());
+            return self.model.tell(text, now);
+        }
+        let wall = crate::node::Clock::Real.now().wall;
+        let name = format!("{}-{}.jsonl", crate::store::date::day(wall), wall.secs());
+        let path = self.options.base.paths.ledgers.join(name);
+        let text = match self.keeper.keep(&path) {
+            Some(Ok(())) => format!("the ledger is kept in {}", path.display()),
+            Some(Err(error)) => format!("the ledger can't be kept: {error}"),
+            None => "too late: its first lines are not in memory any more".into(),
+        };
+        self.show_ledger_file();
+        self.model.tell(text, now);
+    }
+
+    fn show_ledger_file(&mut self) {
+        let name = self.keeper.path().and_then(|p| p.file_name());
+        self.showing.ledger = name.map(|n| n.to_string_lossy().into_owned());
     }
 
     /// A contact calls: the bell, until somebody answers, and a notice where the terminal has them.

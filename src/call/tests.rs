@@ -2,6 +2,7 @@
 //! virtual clock. Keys, group and seals are the real ones.
 
 mod contacts;
+mod ledgers;
 mod rings;
 
 use super::*;

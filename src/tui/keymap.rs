@@ -63,6 +63,14 @@ pub enum Action {
     Invite,
     /// The call words were read aloud and match.
     WordsMatch,
+    /// Keep the ledger in a file.
+    KeepLedger,
+    /// Choose the next person in the list.
+    NextPerson,
+    /// Remove the chosen person, after one question.
+    Remove,
+    /// Remove them.
+    RemoveNow,
     /// Demonstration: hand Eve Ben's current frame keys.
     HandOver,
     /// Demonstration: new keys for everybody.
@@ -98,6 +106,8 @@ pub enum Place {
     Doubt,
     /// "Leave?" is on the screen.
     LeaveQuestion,
+    /// "Remove …?" is on the screen.
+    RemoveQuestion,
     /// The people pane is open.
     People,
     /// The security pane is open.
@@ -149,8 +159,16 @@ const fn attack(
 }
 
 const TALKING: &[Place] = &[P::Waiting, P::Call, P::Knock];
-const EVERYWHERE: &[Place] =
-    &[P::Waiting, P::Call, P::Demo, P::Knock, P::Doubt, P::LeaveQuestion, P::Pane];
+const EVERYWHERE: &[Place] = &[
+    P::Waiting,
+    P::Call,
+    P::Demo,
+    P::Knock,
+    P::Doubt,
+    P::LeaveQuestion,
+    P::RemoveQuestion,
+    P::Pane,
+];
 
 /// The table, in the order of the key bar.
 pub const TABLE: &[Binding] = &[
@@ -174,6 +192,8 @@ pub const TABLE: &[Binding] = &[
     ),
     row(Char('q'), &[P::LeaveQuestion], A::LeaveNow, "q", "leave", "leave the call"),
     row(Esc, &[P::LeaveQuestion], A::Close, "any other key", "stay", "stay in the call"),
+    row(Char('x'), &[P::RemoveQuestion], A::RemoveNow, "x", "remove", "remove them from the call"),
+    row(Esc, &[P::RemoveQuestion], A::Close, "any other key", "keep", "let them stay"),
     row(
         Char('w'),
         &[P::Security],
@@ -181,6 +201,23 @@ pub const TABLE: &[Binding] = &[
         "w",
         "words match",
         "you read the call words to each other and they are the same",
+    ),
+    row(
+        Char('f'),
+        &[P::Security],
+        A::KeepLedger,
+        "f",
+        "keep ledger",
+        "keep the ledger in a file: who held keys when",
+    ),
+    row(Char('o'), &[P::People], A::NextPerson, "o", "next", "choose the next person"),
+    row(
+        Char('x'),
+        &[P::People],
+        A::Remove,
+        "x",
+        "remove",
+        "remove the chosen person, after one question",
     ),
     row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
     row(Char('y'), &[P::Invite], A::Copy, "y", "copy invite", "copy the invite to the clipboard"),

@@ -29,6 +29,10 @@ pub struct Model {
     pub pane: Option<Pane>,
     /// "Leave the call?" stands on the screen.
     pub asking_to_leave: bool,
+    /// "Remove …?" stands on the screen: number and name.
+    pub removing: Option<(u32, String)>,
+    /// The member chosen in the people pane.
+    pub chosen: u32,
     /// How tiles share the room.
     pub layout: LayoutKind,
     /// Colours.
@@ -53,6 +57,8 @@ impl Model {
             screen,
             pane: None,
             asking_to_leave: false,
+            removing: None,
+            chosen: u32::MAX,
             layout: LayoutKind::default(),
             theme,
             mic,
@@ -395,6 +401,8 @@ pub struct DoubtInfo {
 /// Somebody who holds keys.
 #[derive(Clone, Debug)]
 pub struct PersonInfo {
+    /// Number in the group.
+    pub member: u32,
     /// Name to show.
     pub name: String,
     /// Fingerprint, short form.
@@ -426,6 +434,8 @@ pub struct SecurityInfo {
     pub words_state: WordsState,
     /// Beginning of the epoch authenticator, hexadecimal.
     pub authenticator: String,
+    /// The ledger's end ("12 lines, ends 4f2a91c0"), and where it is kept.
+    pub ledger: String,
     /// Everyone who holds keys; ourselves among them.
     pub people: Vec<PersonInfo>,
     /// What somebody on the line learns ("sizes and times of packets", …).

@@ -1,7 +1,7 @@
 //! What a key does: changes the model, and perhaps asks whoever runs the call to do something.
 
 use crate::tui::keymap::{self, Action, Key, Place, Press};
-use crate::tui::model::{Model, Pane, Screen, WordsState};
+use crate::tui::model::{Model, Pane, PersonInfo, Screen, Trust, WordsState};
 use crate::tui::strings;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,10 @@ pub enum Command {
     CopyInvite,
     /// Next graphics mode.
     NextGraphics,
+    /// Remove this member.
+    Remove(u32),
+    /// Keep the ledger in a file.
+    KeepLedger,
     /// The user says the call words match.
     WordsMatch,
     /// Hand Eve Ben's frame keys.
@@ -67,6 +71,11 @@ impl Model {
         if guarded && !matches!(action, Some(Action::LeaveNow | Action::Suspend | Action::Redraw)) {
             return None;
         }
+        if self.removing.is_some() && !matches!(action, Some(Action::RemoveNow | Action::LeaveNow))
+        {
+            self.removing = None;
+            return None;
+        }
         if self.asking_to_leave && !matches!(action, Some(Action::LeaveNow | Action::Suspend)) {
             self.asking_to_leave = false;
             return None;
@@ -94,6 +103,9 @@ impl Model {
     pub fn places(&self) -> Vec<Place> {
         if self.asking_to_leave {
             return vec![Place::LeaveQuestion];
+        }
+        if self.removing.is_some() && self.doubt().is_none() && self.knock().is_none() {
+            return vec![Place::RemoveQuestion];
         }
         if self.doubt().is_some() {
             return vec![Place::Doubt];
@@ -154,6 +166,17 @@ impl Model {
             Action::Copy => self.copy(now),
             Action::Invite => Some(Command::NewInvite),
             Action::WordsMatch => self.words_match(),
+            Action::KeepLedger => Some(Command::KeepLedger),
+            Action::NextPerson => {
+                self.chosen = self.chosen_person().map_or(0, |p| p.member);
+                self.chosen = self.next_person().unwrap_or(self.chosen);
+                None
+            }
+            Action::Remove => {
+                self.removing = self.chosen_person().map(|p| (p.member, p.name.clone()));
+                None
+            }
+            Action::RemoveNow => self.removing.take().map(|(member, _)| Command::Remove(member)),
             Action::HandOver => Some(Command::HandOver),
             Action::NewKeys => Some(Command::NewKeys),
             Action::EveSees => Some(Command::SwitchEve),
@@ -188,6 +211,28 @@ impl Model {
     fn copy(&mut self, now: Instant) -> Option<Command> {
         self.tell(strings::COPIED, now);
         Some(Command::CopyInvite)
+    }
+
+    /// Everybody else in the call.
+    fn others(&self) -> Vec<&PersonInfo> {
+        match &self.screen {
+            Screen::Call(call) => {
+                call.security.people.iter().filter(|p| p.trust != Trust::Own).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The person the keys of the people pane are about.
+    pub fn chosen_person(&self) -> Option<&PersonInfo> {
+        let others = self.others();
+        others.iter().find(|p| p.member == self.chosen).or(others.first()).copied()
+    }
+
+    fn next_person(&self) -> Option<u32> {
+        let others = self.others();
+        let at = others.iter().position(|p| p.member == self.chosen)?;
+        others.get((at + 1) % others.len()).map(|p| p.member)
     }
 
     fn shows_invite(&self) -> bool {

@@ -172,6 +172,9 @@ fn key_bar(model: &Model, area: Rect, buf: &mut Buffer) {
     if model.asking_to_leave {
         row.push((format!("{}  ", strings::LEAVE), theme.warn));
     }
+    if let Some((_, name)) = &model.removing {
+        row.push((format!("Remove {name} from the call?  "), theme.warn));
+    }
     for (n, binding) in rows.iter().enumerate() {
         let gap = if n == 0 { "" } else { "  " };
         row.push((format!("{gap}{}", binding.label), theme.key));

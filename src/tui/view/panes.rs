@@ -17,7 +17,12 @@ pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
     if model.pane.is_none() {
         return (area, none);
     }
-    let width = if area.width < 72 { area.width } else { (area.width * 2 / 5).clamp(42, 64) };
+    let width = match model.pane {
+        _ if area.width < 72 => area.width,
+        // Who holds keys is to be read whole, on the smallest usual screen too.
+        Some(Pane::Security) => (area.width * 2 / 5).clamp(56, 72),
+        _ => (area.width * 2 / 5).clamp(42, 64),
+    };
     let rest = area.width - width;
     (Rect { width: rest.saturating_sub(1), ..area }, Rect { x: area.x + rest, width, ..area })
 }
@@ -31,9 +36,9 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole
     let (title, rows) = match (pane, &model.screen) {
         (Pane::Help, _) => (strings::HELP, help(model)),
         (Pane::Explain, _) => (strings::EXPLAIN, explain(theme.text)),
-        (Pane::People, Screen::Call(call)) => (strings::PEOPLE, people(theme, call)),
+        (Pane::People, Screen::Call(call)) => (strings::PEOPLE, people(model, call)),
         (Pane::Security, Screen::Call(call)) => {
-            (strings::SECURITY, security(theme, &call.security))
+            (strings::SECURITY, airy(security(theme, &call.security), area))
         }
         (Pane::Stats, Screen::Call(call)) => (strings::STATS, stats(theme, call)),
         _ => return Vec::new(),
@@ -42,11 +47,25 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole
     Vec::new()
 }
 
-fn people(theme: &Theme, call: &CallScreen) -> Vec<Row> {
+/// Without empty lines where they would push others out.
+fn airy(mut rows: Vec<Row>, area: Rect) -> Vec<Row> {
+    let width = area.width.saturating_sub(4);
+    let lines: usize = rows.iter().map(|row| pen::wrap_row(row, width).len().max(1)).sum();
+    if lines > usize::from(area.height.saturating_sub(2)) {
+        rows.retain(|row| !row.is_empty());
+    }
+    rows
+}
+
+fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
+    let theme = &model.theme;
     let mut rows = Vec::new();
+    let chosen = model.chosen_person().map(|p| p.member);
     for person in &call.security.people {
         let host = if person.host { " · host" } else { "" };
+        let mark = if chosen == Some(person.member) { "▸ " } else { "" };
         rows.push(vec![
+            (mark.into(), theme.key),
             (person.name.clone(), theme.strong),
             (
                 format!(" · {}", strings::trust_short(&person.trust)),
@@ -113,6 +132,7 @@ fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
     }
     rows.push(Vec::new());
     rows.push(vec![("authenticator ".into(), theme.dim), (info.authenticator.clone(), theme.text)]);
+    rows.push(vec![("ledger ".into(), theme.dim), (info.ledger.clone(), theme.text)]);
     if !info.line_shows.is_empty() {
         rows.push(vec![
             ("the line shows ".into(), theme.dim),
@@ -131,9 +151,7 @@ fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
     if person.host {
         facts.push("host".into());
     }
-    if !person.path.is_empty() {
-        facts.push(person.path.clone());
-    }
+    let path = if person.path.is_empty() { String::new() } else { format!(" · {}", person.path) };
     let trust = match &person.trust {
         Trust::Own => strings::YOU.into(),
         trust => strings::trust_long(trust),
@@ -143,7 +161,7 @@ fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
             (person.name.clone(), theme.strong),
             (format!(" · {trust}"), pen::trust_style(theme, &person.trust)),
         ],
-        vec![(format!("  {}", person.fingerprint), theme.compare)],
+        vec![(format!("  {}", person.fingerprint), theme.compare), (path, theme.dim)],
         vec![(format!("  {}", facts.join(" · ")), theme.dim)],
     ];
     if let Some(like) = &person.looks_like {

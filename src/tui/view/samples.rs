@@ -45,6 +45,7 @@ pub(crate) fn doubt(member: bool) -> DoubtInfo {
 
 fn person(name: &str, fingerprint: &str, trust: Trust, since: u64) -> PersonInfo {
     PersonInfo {
+        member: since as u32,
         name: name.into(),
         fingerprint: fingerprint.into(),
         trust,
@@ -104,6 +105,7 @@ pub(crate) fn call_screen() -> CallScreen {
             words: Some(words()),
             words_state: WordsState::NotCompared,
             authenticator: "4f2a 91c0 7d3e 55b1".into(),
+            ledger: "31 lines, ends 77c1 0b5e 9d20 4af3".into(),
             people,
             line_shows: vec!["addresses".into(), "sizes and times of packets".into()],
         },

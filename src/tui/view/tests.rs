@@ -339,7 +339,7 @@ fn the_joiner_reads_each_address_and_its_result() {
 
 #[test]
 fn the_security_pane_tells_all_that_can_be_checked() {
-    for size in [(120, 40), (200, 60)] {
+    for size in [(80, 24), (120, 40), (200, 60)] {
         let text = screen(&at_pane('i'), size);
         for fact in [
             "epoch 2",
@@ -348,18 +348,71 @@ fn the_security_pane_tells_all_that_can_be_checked() {
             "walnut river candle marble",
             "not compared yet",
             "abcd-efgh-ijkl-mnop",
+            "qrst-uvwx-yz23-4567",
             "verified 2026-08-29, words",
+            "never met",
+            "since epoch 1",
             "added by Ada",
             "founded the call",
             "4f2a 91c0",
+            "31 lines, ends 77c1 0b5e",
             "the line shows",
-            "direct",
+            "direct, 192.0.2.7:4433",
         ] {
             assert!(text.contains(fact), "{size:?} {fact}\n{text}");
         }
+        assert!(!text.contains("more lines"), "{size:?}\n{text}");
     }
+}
+
+#[test]
+fn the_security_pane_at_80x24_looks_like_this() {
     let text = screen(&at_pane('i'), (80, 24));
-    assert!(text.contains("amber otter lemon quiet") && text.contains("added by Ada"), "{text}");
+    let pane: Vec<String> =
+        text.lines().skip(1).take(21).map(|line| line.chars().skip(24).collect()).collect();
+    assert_eq!(pane.join("\n"), PANE, "\n{text}");
+}
+
+const PANE: &str = "\
+╭─ Who holds keys ─────────────────────────────────────╮
+│ epoch 2 · MLS 0x004D, ML-KEM-768 + X25519,           │
+│ ChaCha20-Poly1305                                    │
+│ Call words: read them to each other                  │
+│   amber otter lemon quiet                            │
+│   walnut river candle marble                         │
+│   not compared yet · w they match                    │
+│ Ada · verified 2026-08-29, words                     │
+│   abcd-efgh-ijkl-mnop · direct, 192.0.2.7:4433       │
+│   since epoch 0 · founded the call · host            │
+│ Ben · never met: not in your contacts                │
+│   qrst-uvwx-yz23-4567 · direct, 192.0.2.7:4433       │
+│   since epoch 1 · added by Ada                       │
+│ Dora · you                                           │
+│   dddd-eeee-ffff-gggg                                │
+│   since epoch 2 · added by Ada                       │
+│ authenticator 4f2a 91c0 7d3e 55b1                    │
+│ ledger 31 lines, ends 77c1 0b5e 9d20 4af3            │
+│ the line shows addresses, sizes and times of packets │
+│                                                      │
+╰──────────────────────────────────────────────────────╯";
+
+#[test]
+fn removing_somebody_asks_once_and_names_them() {
+    let t = samples::start();
+    let mut model = at_pane('p');
+    assert!(screen(&model, (80, 24)).contains("▸ Ada"));
+    model.press(Key::Char('o'), Press::Down, t);
+    assert!(screen(&model, (80, 24)).contains("▸ Ben"));
+    assert_eq!(model.press(Key::Char('x'), Press::Down, t), None);
+    let bar = screen(&model, (80, 24)).lines().last().unwrap_or("").to_string();
+    assert!(bar.contains("Remove Ben from the call?") && bar.contains("x remove"), "{bar}");
+    assert_eq!(model.press(Key::Char('n'), Press::Down, t), None, "any other key keeps them");
+    assert!(model.removing.is_none());
+    model.press(Key::Char('x'), Press::Down, t);
+    let removed = model.press(Key::Char('x'), Press::Down, t);
+    assert_eq!(removed, Some(crate::tui::update::Command::Remove(1)));
+    model.press(Key::Char('o'), Press::Down, t);
+    assert!(screen(&model, (80, 24)).contains("▸ Ada"), "round, and never ourselves");
 }
 
 #[test]
