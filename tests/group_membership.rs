@@ -67,9 +67,13 @@ impl Call {
     }
 
     fn join(&mut self, who: u8) {
+        self.join_with(who, INVITE);
+    }
+
+    fn join_with(&mut self, who: u8, invite: [u8; 8]) {
         let (key_package, joining) = key_package(local(who), GROUP, &check).unwrap();
         let secret = psk();
-        let psk = Some(InvitePsk { invite: INVITE, secret: &secret });
+        let psk = Some(InvitePsk { invite, secret: &secret });
         let pending = self.sequencer().add(&key_package, psk, &check).unwrap();
         let welcome = pending.welcome.clone().unwrap();
         self.commit(pending);
@@ -235,8 +239,14 @@ fn the_host_removes_a_member_by_decision_and_the_removed_one_is_shut_out() {
     assert_eq!(out.authenticator(), [0; 32]);
     call.commit(update);
 
-    // The leaf is free again; number and keys are new.
-    call.join(9);
+    // The leaf is free again; number and keys are new. So must be the invite: what the removed one
+    // came in with is void.
+    let (key_package, _) = facetty::group::key_package(local(9), GROUP, &check).unwrap();
+    let secret = psk();
+    let old = Some(InvitePsk { invite: INVITE, secret: &secret });
+    let refused = call.sequencer().add(&key_package, old, &check);
+    assert!(matches!(refused, Err(CommitError::Impossible(Impossible::Voided))));
+    call.join_with(9, *b"invite 2");
     let roster = call.0[0].roster();
     assert_eq!(roster.at_leaf(2).map(|row| row.id), Some(MemberId(4)));
     call.assert_agreed();
@@ -480,7 +490,7 @@ fn replayed_flipped_and_truncated_bundles_are_refused_and_the_true_one_still_wor
     assert!(matches!(member.receive(&bundle, &check), Ok(Received::Duplicate)));
     let mut replay = bundle.clone();
     *replay.last_mut().unwrap() ^= 1;
-    assert!(matches!(member.receive(&replay, &check), Err(ReceiveError::Stale(2))));
+    assert!(matches!(member.receive(&replay, &check), Err(ReceiveError::Statement)));
     assert_eq!(call.0[0].roster().members.len(), 3);
 }
 
@@ -526,4 +536,71 @@ fn only_the_host_decides_about_others() {
     assert_eq!(call.member(0).take_order(&order), Ok(OrderTaken::Known));
     assert!(call.member(0).orders_waiting().is_empty());
     assert_eq!(call.member(0).orders_held(), [order]);
+}
+
+/// What changes cost. Run with `--release -- --ignored --nocapture what_changes_cost`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_macros, reason = "reports on the terminal")]
+#[expect(clippy::disallowed_methods, reason = "measures time")]
+fn what_changes_cost() {
+    use std::time::{Duration, Instant};
+    fn timed<T>(best: &mut Duration, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        *best = (*best).min(start.elapsed());
+        result
+    }
+    let ms = |d: Duration| d.as_secs_f64() * 1e3;
+    println!(
+        "members: add ms/B (welcome B) · join ms · update ms/B · receive+merge ms · remove ms/B"
+    );
+    for n in [2u8, 8, 16] {
+        let [mut add, mut join, mut update, mut merge, mut remove] = [Duration::MAX; 5];
+        let mut bytes = [0; 4];
+        for _ in 0..3 {
+            let mut call = Call::with(n - 1);
+            // Every member's update fills the tree.
+            for id in 1..u32::from(n) - 1 {
+                let proposal = call.member(id).propose_update().unwrap();
+                call.sequencer().receive(&proposal, &check).unwrap();
+            }
+            call.assert_alive();
+            let (package, joining) = key_package(local(n), GROUP, &check).unwrap();
+            let secret = psk();
+            let psk = Some(InvitePsk { invite: INVITE, secret: &secret });
+            let pending = timed(&mut add, || call.sequencer().add(&package, psk, &check).unwrap());
+            let welcome = pending.welcome.clone().unwrap();
+            (bytes[0], bytes[1]) = (pending.bundle.len(), welcome.len());
+            call.commit(pending);
+            let expect = Expect { psk, host: identity(0) };
+            call.0.push(timed(&mut join, || joining.join(&welcome, &expect, &check).unwrap()));
+            let pending = timed(&mut update, || call.sequencer().update(&check).unwrap());
+            bytes[2] = pending.bundle.len();
+            let bundle = pending.bundle.clone();
+            let last = call.0.last_mut().unwrap();
+            timed(&mut merge, || {
+                let Received::Commit(staged) = last.receive(&bundle, &check).unwrap() else {
+                    panic!("not a commit")
+                };
+                last.merge(*staged).unwrap();
+            });
+            let last = call.0.pop().unwrap();
+            call.commit(pending);
+            call.0.push(last);
+            let gone = call.0.last().unwrap().me();
+            let pending =
+                timed(&mut remove, || call.sequencer().remove_lost(&[gone], &check).unwrap());
+            bytes[3] = pending.bundle.len();
+        }
+        let [b_add, b_welcome, b_update, b_remove] = bytes;
+        println!(
+            "{n:>2}: add {:.1}/{b_add} ({b_welcome}) · join {:.1} · update {:.1}/{b_update} · merge {:.1} · remove {:.1}/{b_remove}",
+            ms(add),
+            ms(join),
+            ms(update),
+            ms(merge),
+            ms(remove)
+        );
+    }
 }

@@ -318,3 +318,104 @@ fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {
         _ => Err(Malformed),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    //! Made-up branches for the property in `group::tests::branches`.
+
+    use super::super::provider::LeafSigner;
+    use super::super::signed::signed_bytes;
+    use super::*;
+    use crate::secret::Secret;
+    use proptest::prelude::*;
+
+    const GROUP: [u8; 16] = [0x67; 16];
+    const COMMON: (u64, [u8; 32]) = (9, [9; 32]);
+
+    /// What a presenter says.
+    #[derive(Clone, Debug)]
+    pub(in super::super) struct Said {
+        epochs: u8,
+        fork: u8,
+        members: u8,
+        sequencer: u32,
+        term: u32,
+        split: bool,
+        led: bool,
+        committer: u8,
+        acks: u8,
+        grants: Option<(u32, u8)>,
+    }
+
+    pub(in super::super) fn said() -> impl Strategy<Value = Said> {
+        let flags = (any::<bool>(), any::<bool>(), proptest::option::of((1..4u32, 0..32u8)));
+        let summary = (0..3u8, 0..3u8, 1..4u8, 0..3u32, 0..3u32, 0..5u8, 0..32u8);
+        (summary, flags).prop_map(
+            |((epochs, fork, members, sequencer, term, committer, acks), (split, led, grants))| {
+                Said { epochs, fork, members, sequencer, term, split, led, committer, acks, grants }
+            },
+        )
+    }
+
+    fn signer(n: u8) -> LeafSigner {
+        LeafSigner::new(Secret::build(|seed| seed.fill(n + 1)))
+    }
+
+    /// Five members in the common epoch, led by the first.
+    fn common() -> Entry {
+        let people = (0..5u8).map(|n| (MemberId(n.into()), (signer(n).public(), [n; 32])));
+        Entry {
+            epoch: COMMON.0,
+            confirmation: COMMON.1,
+            people: people.collect(),
+            sequencer: MemberId(0),
+            statement: None,
+            auth_hash: [0; 32],
+            succession: None,
+            acks: BTreeMap::new(),
+            statements: BTreeMap::new(),
+        }
+    }
+
+    pub(in super::super) fn made(said: &Said) -> Branch {
+        let own = (1..=said.epochs).map(|n| (COMMON.0 + u64::from(n), [said.fork * 16 + n; 32]));
+        let path: Vec<_> = std::iter::once(COMMON).chain(own).collect();
+        let step = (said.epochs > 0).then(|| {
+            let hash = [said.fork; 32];
+            let by = signer(said.committer);
+            let statement = Statement::sign(&by, &GROUP, COMMON.0, COMMON.1, hash);
+            let auth_hash = [said.fork; 32];
+            let chosen = |mask: u8| (0..5u8).filter(move |n| mask & (1 << n) != 0);
+            let acks = chosen(said.acks).map(|n| {
+                let (ack, id) = (signer(n), MemberId(n.into()));
+                let ack = export::Ack::sign(&ack, &GROUP, COMMON.0 + 1, auth_hash, Some(statement));
+                (id, ack.signature)
+            });
+            let name = EpochName { group: GROUP, epoch: COMMON.0, confirmation: COMMON.1 };
+            let to = MemberId(said.committer.into());
+            let succession = said.grants.map(|(term, mask)| {
+                let by = chosen(mask).map(|n| {
+                    let message = name.grant(term, to, |fields| signed_bytes("grant", fields));
+                    (MemberId(n.into()), signer(n).sign_bytes(&message))
+                });
+                (to, Grants { term, by: by.collect() })
+            });
+            Step { statement, auth_hash, acks: acks.collect(), succession }
+        });
+        Branch {
+            path,
+            members: said.members,
+            sequencer: MemberId(said.sequencer),
+            term: said.term,
+            split: said.split,
+            led: said.led,
+            proof: Some(Proof { after: COMMON.0, step }),
+        }
+    }
+
+    /// What both sides make of it.
+    pub(in super::super) fn decided(a: &Branch, b: &Branch) -> (Standing, Standing) {
+        let common = common();
+        (decide(&GROUP, a, b, &common), decide(&GROUP, b, a, &common))
+    }
+}

@@ -95,14 +95,28 @@ impl View<'_> {
                 self.same_leaf(leaf, update.leaf_node())?;
                 Ok(Ask::Update)
             }
-            Proposal::Add(add) => {
-                let invite = invite_in(aad)?;
-                let person = self.newcomer(self.state, add.key_package())?;
-                let back = self.added(self.state, by, leaf, &person, invite)?.back;
-                Ok(Ask::Add { identity: person.identity, invite, back })
-            }
+            Proposal::Add(add) => self.ask_add(by, leaf, add.key_package(), invite_in(aad)?),
             _ => Err(Violation::Kind),
         }
+    }
+
+    /// Judges the wish to add somebody by proposal.
+    pub(super) fn ask_add(
+        &self,
+        by: MemberId,
+        leaf: u8,
+        package: &KeyPackage,
+        invite: Option<[u8; 8]>,
+    ) -> Result<Ask, Violation> {
+        let person = self.newcomer(self.state, package)?;
+        let identity = person.identity;
+        // Nobody commits the removal of its own seat.
+        let sequencer = self.state.of(self.state.sequencer).map(|seat| seat.leaf);
+        if sequencer.and_then(|leaf| self.identity(leaf)) == Some(identity) {
+            return Err(Violation::IdentityTwice);
+        }
+        let back = self.added(self.state, by, leaf, &person, invite)?.back;
+        Ok(Ask::Add { identity, invite, back })
     }
 
     /// New keys, but the same credential and signature key, byte for byte.
@@ -198,20 +212,22 @@ impl View<'_> {
         leaf: u8,
         note: &Note,
     ) -> Result<(u32, Option<Succession>), Violation> {
-        let (authority, succession) = match &note.grants {
-            None if by == self.state.sequencer => (self.state.term, None),
+        let authority = match &note.grants {
+            None if by == self.state.sequencer => self.state.term,
             None => return Err(Violation::NotSequencer),
             Some(_) if by == self.state.sequencer => return Err(Violation::Note),
-            Some(grants) => (grants.term, Some(self.succession(by, leaf, grants)?)),
+            Some(grants) => grants.term,
         };
-        match self.granted {
-            Some((granted, _)) if authority < granted => Err(Violation::Fenced(granted)),
-            _ => Ok((authority, succession)),
+        if let Some((granted, _)) = self.granted.filter(|(granted, _)| authority < *granted) {
+            return Err(Violation::Fenced(granted));
         }
+        let grants = note.grants.as_ref();
+        let succession = grants.map(|grants| self.succession(by, leaf, grants)).transpose()?;
+        Ok((authority, succession))
     }
 
     fn succession(&self, by: MemberId, leaf: u8, grants: &Grants) -> Result<Succession, Violation> {
-        let ahead = grants.term.checked_sub(self.state.term).unwrap_or(0);
+        let ahead = grants.term.saturating_sub(self.state.term);
         let all_hold = grants.by.iter().all(|(voter, signature)| {
             let key = self.state.of(*voter).and_then(|seat| self.people.get(&seat.leaf));
             key.is_some_and(|p| self.name.is_granted(&p.leaf_key, grants.term, by, signature))
@@ -418,6 +434,9 @@ pub(super) fn invite_in(aad: &[u8]) -> Result<Option<[u8; 8]>, Violation> {
     }
 }
 
+/// Who proposed an Add: number, leaf, and the invite it named.
+type Proposer = (MemberId, u8, Option<[u8; 8]>);
+
 /// A commit's proposals, sorted.
 #[derive(Default)]
 struct Content<'a> {
@@ -428,7 +447,7 @@ struct Content<'a> {
     /// Removals by the committer.
     removes: BTreeSet<u8>,
     /// The addition; its proposer, if that isn't the committer, with the invite it named.
-    add: Option<(Option<(MemberId, u8, Option<[u8; 8]>)>, &'a KeyPackage)>,
+    add: Option<(Option<Proposer>, &'a KeyPackage)>,
     psk: Option<&'a Proposal>,
     context: Option<&'a Proposal>,
 }

@@ -202,12 +202,10 @@ impl Group {
         self.may_propose()?;
         let package = parse_key_package(&self.provider, key_package)?;
         let invite = psk.map(|psk| psk.invite);
-        let view = self.view(check);
-        let person = view.newcomer(&self.state, &package).map_err(ProposeError::Refused)?;
-        let added = view
-            .added(&self.state, self.me, self.leaf(), &person, invite)
+        let ask = self
+            .view(check)
+            .ask_add(self.me, self.leaf(), &package, invite)
             .map_err(ProposeError::Refused)?;
-        let ask = Ask::Add { identity: person.identity, invite, back: added.back };
 
         self.mls.set_aad(invite.map(|invite| invite.to_vec()).unwrap_or_default());
         let message = self

@@ -83,6 +83,11 @@ impl LeafSigner {
         Self(self.0.duplicate())
     }
 
+    #[cfg(test)]
+    pub(super) fn seed(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
     pub(super) fn public(&self) -> [u8; 32] {
         SigningKey::from_bytes(self.0.expose()).verifying_key().to_bytes()
     }

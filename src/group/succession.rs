@@ -214,7 +214,7 @@ pub(super) struct EpochName {
 }
 
 impl EpochName {
-    fn grant<T>(&self, term: u32, to: MemberId, with: impl FnOnce(&[&[u8]]) -> T) -> T {
+    pub(super) fn grant<T>(&self, term: u32, to: MemberId, with: impl FnOnce(&[&[u8]]) -> T) -> T {
         let (epoch, term) = (self.epoch.to_be_bytes(), term.to_be_bytes());
         with(&[&self.group, &epoch, &self.confirmation, &term, &to.0.to_be_bytes()])
     }
@@ -229,7 +229,7 @@ impl EpochName {
         self.grant(term, to, |fields| fits(voter, GRANT, fields, signature))
     }
 
-    fn beat<T>(&self, n: u64, with: impl FnOnce(&[&[u8]]) -> T) -> T {
+    pub(super) fn beat<T>(&self, n: u64, with: impl FnOnce(&[&[u8]]) -> T) -> T {
         let (epoch, n) = (self.epoch.to_be_bytes(), n.to_be_bytes());
         with(&[&self.group, &epoch, &self.confirmation, &n])
     }
@@ -256,7 +256,7 @@ impl Group {
         if self.is_ordered_out(candidate) {
             return Err(GrantError::OrderedOut);
         }
-        let ahead = term.checked_sub(self.state.term).unwrap_or(0);
+        let ahead = term.saturating_sub(self.state.term);
         if !(1..=MAX_TERM_AHEAD).contains(&ahead) {
             return Err(GrantError::Term);
         }
@@ -292,7 +292,7 @@ impl Group {
         if self.state.of(grant.candidate).is_none() {
             return Err(GrantError::UnknownMember(grant.candidate));
         }
-        let ahead = grant.term.checked_sub(self.state.term).unwrap_or(0);
+        let ahead = grant.term.saturating_sub(self.state.term);
         if !(1..=MAX_TERM_AHEAD).contains(&ahead) {
             return Err(GrantError::Term);
         }

@@ -23,7 +23,7 @@ fn as_other(group: &Group, who: u8) -> CredentialWithKey {
     provider::credential_with_key(&credential(who, group.signer.public()), group.signer.public())
 }
 
-fn psk_proposal(group: &Group, id: &[u8]) -> Proposal {
+pub(super) fn psk_proposal(group: &Group, id: &[u8]) -> Proposal {
     let external = Psk::External(ExternalPsk::new(id.to_vec()));
     let id = PreSharedKeyId::new(provider::SUITE, group.provider.rand(), external).unwrap();
     id.store(&group.provider, &[7; 32]).unwrap();

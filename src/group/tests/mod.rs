@@ -1,8 +1,13 @@
 //! Attacks by insiders: what the library lets a member forge, sent to members that judge it.
 
+mod adds;
+mod branches;
+mod equivocation;
 mod forge;
 mod joining;
 mod model;
+mod orders;
+mod succession;
 
 use super::bundle::Bundle;
 use super::*;
@@ -168,16 +173,47 @@ fn context_bytes(bytes: Vec<u8>) -> openmls::prelude::Extensions<openmls::prelud
     extensions
 }
 
+/// What of a group must not change when something is refused.
+type Snapshot = (u64, [u8; 32], GroupState, [usize; 4], usize);
+
+fn snapshot(group: &Group) -> Snapshot {
+    let sizes = [group.pool.len(), group.psks.len(), group.held.len(), group.parked.len()];
+    let stored = group.provider.storage().len();
+    (group.epoch(), group.authenticator(), group.state.clone(), sizes, stored)
+}
+
+/// Merges a bundle at one group.
+fn deliver(group: &mut Group, bundle: &[u8]) {
+    match group.receive(bundle, &check) {
+        Ok(Received::Commit(staged)) => group.merge(*staged).unwrap(),
+        Err(e) => panic!("{}: {e}", group.me()),
+        Ok(_) => panic!("{}: not a commit", group.me()),
+    }
+}
+
+/// A commit of `by` (its place in `groups`) that only these get.
+fn merge_some(groups: &mut [Group], by: usize, pending: Pending, who: &[usize]) -> Vec<u8> {
+    let bundle = pending.bundle.clone();
+    who.iter().for_each(|i| deliver(&mut groups[*i], &bundle));
+    groups[by].merge_pending(pending).unwrap();
+    bundle
+}
+
+/// Grants of these members, by place.
+fn grants(groups: &mut [Group], term: u32, candidate: u32, voters: &[usize]) -> Vec<Grant> {
+    voters.iter().map(|i| groups[*i].grant(term, MemberId(candidate)).unwrap()).collect()
+}
+
 /// The one rule `bytes` breaks, and that the receiver is unharmed.
 fn violation(group: &mut Group, bytes: &[u8]) -> (u32, Violation) {
     forget_statements(group);
-    let before = (group.epoch(), group.authenticator(), group.roster());
+    let before = snapshot(group);
     let refused = match group.receive(bytes, &check) {
         Err(ReceiveError::Policy(PolicyViolation { by, what })) => (by.0, what),
         Err(e) => panic!("refused for another reason: {e}"),
         Ok(_) => panic!("accepted"),
     };
-    assert_eq!(before, (group.epoch(), group.authenticator(), group.roster()));
+    assert_eq!(before, snapshot(group));
     assert!(!group.mls.has_pending_proposals());
     forget_statements(group);
     refused

@@ -2,21 +2,6 @@
 
 use super::*;
 
-/// What of a group must not change when something is refused.
-type Snapshot = (u64, [u8; 32], GroupState, usize, usize, usize, usize);
-
-pub(super) fn snapshot(group: &Group) -> Snapshot {
-    (
-        group.epoch(),
-        group.authenticator(),
-        group.state.clone(),
-        group.pool.len(),
-        group.psks.len(),
-        group.held.len(),
-        group.provider.storage().len(),
-    )
-}
-
 #[test]
 fn orders_of_others_for_other_groups_changed_or_about_the_host_are_refused() {
     let mut groups = call(3);
@@ -186,12 +171,7 @@ fn without_the_founder_whoever_leads_decides_but_only_about_others_than_the_host
     assert_eq!(groups[2].take_order(&early), Err(OrderError::NotHost), "the host is there");
 
     let pending = groups[1].remove_lost(&[MemberId(0)], &check).unwrap();
-    let bundle = pending.bundle.clone();
-    for i in [2, 3] {
-        let Ok(Received::Commit(staged)) = groups[i].receive(&bundle, &check) else { panic!() };
-        groups[i].merge(*staged).unwrap();
-    }
-    groups[1].merge_pending(pending).unwrap();
+    merge_some(&mut groups, 1, pending, &[2, 3]);
     groups.remove(0);
     let not_leading = ordered(&groups[1], 2, lock.clone());
     assert_eq!(groups[1].take_order(&not_leading), Err(OrderError::NotHost));
@@ -217,12 +197,26 @@ fn without_the_founder_whoever_leads_decides_but_only_about_others_than_the_host
 #[test]
 fn orders_are_kept_up_to_a_bound_and_the_waiting_ones_longest() {
     let mut groups = call(2);
-    for round in 0..100u32 {
-        let kind = OrderKind::Lock([identity(1), [round as u8; 32]].into());
-        let order = ordered(&groups[0], 0, kind);
+    let wanted = ordered(&groups[0], 0, OrderKind::VoidInvite(*b"invite 7"));
+    groups[1].take_order(&wanted).unwrap();
+    for round in 1..200u8 {
+        let lock = OrderKind::Lock([identity(1), [round; 32]].into());
+        let order =
+            sign_order(0, Order { group: GROUP, serial: 10 + u32::from(round), kind: lock });
         groups[1].take_order(&order).unwrap();
-        groups[0].take_order(&order).unwrap();
     }
-    // Only the newest lock waits: each one overrules those before it once it is carried out.
     assert_eq!(groups[1].held.len(), MAX_HELD_ORDERS);
+    // Each lock overrules those before it: only the last one waits, and the one about an invite.
+    assert_eq!(groups[1].orders_waiting().len(), 2);
+    assert!(groups[1].orders_waiting().contains(&wanted));
+
+    for n in 0..100u8 {
+        let void = OrderKind::VoidInvite([n; 8]);
+        let order = sign_order(0, Order { group: GROUP, serial: 999, kind: void });
+        if groups[1].take_order(&order) == Err(OrderError::TooMany) {
+            assert!(n > 50);
+            return;
+        }
+    }
+    panic!("unbounded");
 }
