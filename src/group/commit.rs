@@ -3,7 +3,7 @@
 //! passes the judgement receivers will pass on it.
 
 use super::bundle::Bundle;
-use super::join::{KeyPackageError, parse_key_package};
+use super::join::{KeyPackageError, package_hash, parse_key_package};
 use super::message::PskOffer;
 use super::note::Note;
 use super::order::OrderKind;
@@ -141,6 +141,9 @@ impl Group {
         check: &dyn CredentialCheck,
     ) -> Result<Pending, CommitError> {
         let package = parse_key_package(&self.provider, key_package)?;
+        if self.used.contains(&package_hash(&package)) {
+            return Err(CommitError::Refused(Violation::UsedBefore));
+        }
         let view = self.view(check);
         let person = view.newcomer(&self.state, &package).map_err(CommitError::Refused)?;
         let add = Newcomer { package, identity: person.identity, psk };
@@ -240,6 +243,8 @@ impl Group {
         }
         self.discard_pending();
         let mut chosen = self.choose(plan);
+        // The least we may commit: to try proposals alone.
+        let bare = Plan { succeed: plan.succeed.clone(), ..Plan::default() };
         let mut dropped = Vec::new();
         loop {
             let error = match self.try_commit(plan, &chosen, check) {
@@ -251,7 +256,7 @@ impl Group {
             };
             let mut poisoned: Vec<([u8; 32], String)> = Vec::new();
             for hash in &chosen {
-                if let Err(why) = self.try_commit(&Plan::default(), &[*hash], check) {
+                if let Err(why) = self.try_commit(&bare, &[*hash], check) {
                     poisoned.push((*hash, why.to_string()));
                 }
                 self.discard_pending();

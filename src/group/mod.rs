@@ -5,7 +5,9 @@
 //! things that servers do elsewhere are done by rules every member checks for itself:
 //!
 //! * **Order.** One member, the *sequencer*, makes all commits; others propose. Its name stands in
-//!   the group state, and handing the role over is itself a commit.
+//!   the group state, and handing the role over is itself a commit. When it can't be heard, members
+//!   *grant* the role to a candidate: more than half of them make a successor, fewer a split branch
+//!   that only they follow; either way they refuse what the old sequencer commits in that epoch.
 //! * **Policy.** What a commit may do is judged *before* it is offered for merging, what a proposal
 //!   may ask *before* it is stored ([`PolicyViolation`] names who broke it). MLS alone would
 //!   merge a swapped display name, an external commit, or a member added by anybody.
@@ -13,17 +15,26 @@
 //!   GroupContext extension. Every receiver computes what a commit must make of it and refuses a
 //!   commit that says otherwise.
 //!
+//! What must outlast an epoch or a branch is signed beside MLS: decisions of the host
+//! ([`OrderKind`]), so that a removal sticks; statements on commits ([`Statement`]), so that a
+//! member that tells different people different things is convicted by two of them; acks, so that
+//! of two branches the one with a majority is known ([`Group::compare`]).
+//!
 //! This is the only room that names the MLS library. It is pure: no I/O, no clock, no threads;
 //! randomness comes from the operating system through the library's provider, keys are never
 //! seeded. Who stands behind a credential, and until when, the caller's [`CredentialCheck`] says.
 //!
-//! One change of the group, seen from both sides:
+//! One change of the group, seen from all sides:
 //!
 //! ```text
-//! sequencer: add / remove / update / hand_over → Pending { bundle, welcome } → send → merge_pending
+//! member:    propose_leave / _update / _add / _back → to the sequencer → receive → Received::Proposal
+//! host:      draft_order → sign → to everybody → take_order
+//! sequencer: add / remove_lost / update / hand_over → Pending { bundle, welcome } → send → merge_pending
+//! successor: grants of the others → succeed → Pending
 //! members:   receive(bundle) → Received::Commit(Staged: who, what, roster after) → merge
 //! joiner:    key_package → … → PendingJoin::join(welcome)
-//! all:       bases() once per epoch, sign_ack() to compare notes
+//! all:       bases() once per epoch, sign_ack() and take_ack() to compare notes
+//! branches:  branch → branch_for → compare → the loser comes back by key_package
 //! ```
 
 #![cfg_attr(

@@ -4,6 +4,7 @@
 //! before they are offered for merging. Our own commits pass the same judgement.
 
 use super::bytes::Malformed;
+use super::history::History;
 use super::note::Note;
 use super::order::{Mark, OrderKind, SignedOrder, mark};
 use super::propose::Pool;
@@ -26,6 +27,7 @@ pub(super) struct View<'a> {
     pub(super) people: &'a BTreeMap<u8, Person>,
     pub(super) check: &'a dyn CredentialCheck,
     pub(super) pool: &'a Pool,
+    pub(super) history: &'a History,
     pub(super) me: MemberId,
     pub(super) granted: Option<(u32, MemberId)>,
     /// Identities that orders we hold remove, not yet carried out.
@@ -220,6 +222,10 @@ impl View<'_> {
         };
         if let Some((granted, _)) = self.granted.filter(|(granted, _)| authority < *granted) {
             return Err(Violation::Fenced(granted));
+        }
+        let key = self.people.get(&leaf).map(|person| person.leaf_key);
+        if key.is_some_and(|key| self.history.proof_against(&key).is_some()) {
+            return Err(Violation::Equivocated);
         }
         let grants = note.grants.as_ref();
         let succession = grants.map(|grants| self.succession(by, leaf, grants)).transpose()?;

@@ -277,6 +277,7 @@ impl Group {
             people: &self.people,
             check,
             pool: &self.pool,
+            history: &self.history,
             me: self.me,
             granted: self.granted,
             orders_out: self.orders_out(),

@@ -164,7 +164,11 @@ impl Group {
             return self.receive_bundle(bytes, hash, check);
         }
         let hash = if Request::is_one(bytes) {
-            self.receive_request(bytes, check)?
+            let request = Request::parse(bytes)?;
+            if self.pool.get(&sha256(request.proposal)).is_some() {
+                return Ok(Received::Duplicate);
+            }
+            self.receive_request(&request, check)?
         } else {
             self.admit_proposal(bytes, check)?
         };
@@ -359,15 +363,11 @@ impl Group {
     /// An Add proposal and the secret that belongs to it: both, or neither.
     fn receive_request(
         &mut self,
-        bytes: &[u8],
+        request: &Request<'_>,
         check: &dyn CredentialCheck,
     ) -> Result<[u8; 32], ReceiveError> {
-        let request = Request::parse(bytes)?;
-        if self.pool.get(&sha256(request.proposal)).is_some() {
-            return Ok(sha256(request.proposal));
-        }
         let hash = self.admit_proposal(request.proposal, check)?;
-        let result = self.judge_request(&request, &hash, check);
+        let result = self.judge_request(request, &hash, check);
         if result.is_err() {
             self.pool.remove(&hash);
         }

@@ -51,6 +51,9 @@ pub enum Violation {
     /// A commit of a lower term than the one we granted in this epoch.
     #[error("committed in a term that is over: term {0} was granted")]
     Fenced(u32),
+    /// Committed although it is proved to have made two commits of one epoch.
+    #[error("committed after it was proved to equivocate")]
+    Equivocated,
     /// Grants for another epoch, branch, term or candidate, or not signed by their voters.
     #[error("grants that don't hold")]
     Grants,

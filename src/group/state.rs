@@ -181,6 +181,9 @@ impl GroupState {
     /// The only state that may follow from a commit.
     pub(super) fn after(&self, changes: &Changes) -> Result<Self, Impossible> {
         let mut next = self.clone();
+        for (mark, kind) in &changes.orders {
+            next.apply_order(*mark, kind)?;
+        }
         for (leaf, (why, identity)) in &changes.removed {
             let seat = self.at_leaf(*leaf).ok_or(Impossible::NobodyThere)?;
             if seat.id == changes.committer {
@@ -190,9 +193,6 @@ impl GroupState {
                 return Err(Impossible::SequencerRemoved);
             }
             next.unseat(seat, *why, *identity);
-        }
-        for (mark, kind) in &changes.orders {
-            next.apply_order(*mark, kind)?;
         }
         if let Some(added) = &changes.added {
             next.seat(added, changes.epoch)?;

@@ -81,6 +81,9 @@ pub enum GrantError {
     /// The candidate is to be removed by an order we hold.
     #[error("the candidate is ordered out")]
     OrderedOut,
+    /// The candidate is proved to have made two commits of one epoch.
+    #[error("the candidate equivocated")]
+    Equivocated,
     /// Not after the current term, or too far after it.
     #[error("not one of the next terms")]
     Term,
@@ -255,6 +258,9 @@ impl Group {
         }
         if self.is_ordered_out(candidate) {
             return Err(GrantError::OrderedOut);
+        }
+        if self.equivocation_of(candidate).is_some() {
+            return Err(GrantError::Equivocated);
         }
         let ahead = term.saturating_sub(self.state.term);
         if !(1..=MAX_TERM_AHEAD).contains(&ahead) {

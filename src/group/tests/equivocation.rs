@@ -59,6 +59,37 @@ fn halves_that_merged_different_commits_find_out_from_each_others_acks() {
 }
 
 #[test]
+fn a_convicted_member_commits_and_leads_no_more_and_the_rest_goes_on_without_it() {
+    let mut groups = call(4);
+    let [one, two] = two_faced(&mut groups);
+    let parts = [&one, &two].map(|bytes| Bundle::parse(bytes).unwrap().statement);
+    let proof = Equivocation::from(&GROUP, parts[0], parts[1]).unwrap().encode();
+    for group in &mut groups[1..] {
+        group.take_equivocation(&proof).unwrap();
+        let before = snapshot(group);
+        match group.receive(&one, &check) {
+            Err(ReceiveError::Policy(violation)) => {
+                assert_eq!(violation.what, Violation::Equivocated);
+            }
+            _ => panic!("followed"),
+        }
+        assert_eq!(before, snapshot(group));
+    }
+    let given = grants(&mut groups, 1, 1, &[2, 3]);
+    let pending = groups[1].succeed(1, &given, &[MemberId(0)], &check).unwrap();
+    merge_some(&mut groups, 1, pending, &[2, 3]);
+    // Back with the same leaf key, it is still convicted.
+    let mut again = local(0);
+    again.leaf_seed = Secret::build(|seed| seed.copy_from_slice(groups[0].signer.seed()));
+    again.leaf_key = groups[0].signer.public();
+    again.credential = credential(0, again.leaf_key);
+    let (package, _) = key_package(again, GROUP, &check).unwrap();
+    let pending = groups[1].add(&package, None, &check).unwrap();
+    merge_some(&mut groups, 1, pending, &[2, 3]);
+    assert_eq!(groups[2].grant(2, MemberId(4)), Err(GrantError::Equivocated));
+}
+
+#[test]
 fn nobody_can_be_framed() {
     let mut groups = call(3);
     let [one, two] = two_faced(&mut groups);

@@ -80,6 +80,7 @@ fn a_minority_is_followed_by_those_who_granted_it_and_by_nobody_else() {
     groups[2].granted = None;
     let bytes = usurp(&mut groups[1], 1, &signatures(&given), true);
     assert_eq!(violation(&mut groups[2], &bytes), (1, Violation::Minority));
+    groups.iter_mut().for_each(|group| group.granted = None);
     assert_alive(&mut groups);
 }
 
