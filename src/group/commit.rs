@@ -176,8 +176,8 @@ impl Group {
         self.commit(&Plan { lost, hand_over: true, ..Plan::default() }, check)
     }
 
-    /// Takes over from the sequencer in `term`, with the grants others gave us for it; ours is
-    /// added. With more than half of the epoch's members it is a [`Succession::Majority`], with
+    /// Takes over from the sequencer in `term` (or, as the sequencer, leads on in it), with the
+    /// grants others gave us for it; ours is added. With more than half of the epoch's members it is a [`Succession::Majority`], with
     /// fewer a [`Succession::Split`] that only those follow who granted it. Removes the `lost`,
     /// the old sequencer perhaps among them.
     pub fn succeed(
@@ -197,7 +197,7 @@ impl Group {
             }
             by.insert(grant.voter, grant.signature);
         }
-        let split = by.len() < self.majority();
+        let split = by.len() < self.majority() && !self.is_sequencer();
         let succeed = Some((Grants { term, by }, split));
         self.commit(&Plan { lost, succeed, ..Plan::default() }, check)
     }

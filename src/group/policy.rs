@@ -217,7 +217,6 @@ impl View<'_> {
         let authority = match &note.grants {
             None if by == self.state.sequencer => self.state.term,
             None => return Err(Violation::NotSequencer),
-            Some(_) if by == self.state.sequencer => return Err(Violation::Note),
             Some(grants) => grants.term,
         };
         if let Some((granted, _)) = self.granted.filter(|(granted, _)| authority < *granted) {
@@ -244,12 +243,18 @@ impl View<'_> {
         if self.identity(leaf).is_none_or(|identity| self.orders_out.contains(&identity)) {
             return Err(Violation::OrderedOut);
         }
+        let renewal = by == self.state.sequencer;
         if grants.by.len() * 2 > self.state.order.len() {
-            return Ok(Succession::Majority);
+            return Ok(if renewal { Succession::Renewal } else { Succession::Majority });
         }
-        // Whoever follows a minority has said so itself, and still knows.
+        // Whoever follows a minority has said so itself, and still knows. The sequencer is followed
+        // without, by those who haven't granted its role to anybody.
         let consented = self.granted == Some((grants.term, by)) && grants.by.contains_key(&self.me);
-        if consented { Ok(Succession::Split) } else { Err(Violation::Minority) }
+        match (renewal, consented, self.granted) {
+            (true, true, _) | (true, _, None) => Ok(Succession::Renewal),
+            (false, true, _) => Ok(Succession::Split),
+            _ => Err(Violation::Minority),
+        }
     }
 
     /// The commit's orders with their weights.

@@ -17,7 +17,7 @@ use openmls::prelude::{LeafNodeParameters, MlsMessageOut, QueuedProposal};
 use openmls_traits::OpenMlsProvider as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Proposals one member may have in the pool in one epoch.
+/// Proposals one member may send us in one epoch, besides those that come inside bundles.
 pub const MAX_PER_MEMBER: usize = 32;
 
 /// Asking failed.
@@ -87,8 +87,9 @@ impl Pool {
         ask: Ask,
         message: &[u8],
         queued: QueuedProposal,
+        cap: usize,
     ) -> Result<[u8; 32], PolicyViolation> {
-        if self.0.values().filter(|pooled| pooled.from == from).count() >= MAX_PER_MEMBER {
+        if self.0.values().filter(|pooled| pooled.from == from).count() >= cap {
             return Err(PolicyViolation { by: from, what: Violation::TooMany });
         }
         let hash = sha256(message);
@@ -259,7 +260,9 @@ impl Group {
         let queued = self.mls.pending_proposals().last().cloned();
         self.clear_library_proposals();
         let queued = queued.ok_or_else(|| refused("the proposal was not stored".into()))?;
-        self.pool.insert(self.me, ask, &bytes, queued).map_err(|e| refused(e.to_string()))?;
+        self.pool
+            .insert(self.me, ask, &bytes, queued, MAX_PER_MEMBER)
+            .map_err(|e| refused(e.to_string()))?;
         Ok(bytes)
     }
 

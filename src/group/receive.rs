@@ -3,14 +3,15 @@
 //!
 //! Whatever is refused leaves no trace: MLS turns a sender's ratchet only after a message has
 //! been authenticated, proposals enter the library only for the commit that uses them, and a
-//! pre-shared key stays no longer than the attempt it was needed for.
+//! pre-shared key stays no longer than the attempt it was needed for. (A proposal that is allowed
+//! stays in the pool even if the bundle it came in is refused: MLS opens a message only once.)
 
 use super::bundle::Bundle;
 use super::bytes::Malformed;
 use super::message::{MessageError, PskOffer};
 use super::order::OrderKind;
 use super::policy::Verdict;
-use super::propose::Request;
+use super::propose::{MAX_PER_MEMBER, Request};
 use super::rules::{Ask, CredentialCheck, PolicyViolation, Reason, Violation};
 use super::statement::{Equivocation, Statement};
 use super::succession::Succession;
@@ -24,7 +25,7 @@ use openmls::prelude::{
 use openmls::schedule::PreSharedKeyId;
 use openmls_traits::OpenMlsProvider as _;
 
-/// Pre-shared keys announced in one epoch.
+/// Pre-shared keys one member announces in one epoch.
 const MAX_PSKS: usize = 16;
 /// Commits kept whose statement came wrong, until it comes right.
 const MAX_PARKED: usize = 4;
@@ -170,7 +171,7 @@ impl Group {
             }
             self.receive_request(&request, check)?
         } else {
-            self.admit_proposal(bytes, check)?
+            self.admit_proposal(bytes, MAX_PER_MEMBER, check)?
         };
         Ok(match self.pool.get(&hash) {
             Some(pooled) => Received::Proposal { from: pooled.from, ask: pooled.ask },
@@ -282,7 +283,8 @@ impl Group {
             let known = if self.pool.get(&known).is_some() {
                 known
             } else {
-                self.admit_proposal(message, check)?
+                // Others may have got other proposals of the same member: no bound but the bundle's.
+                self.admit_proposal(message, usize::MAX, check)?
             };
             proposals.push(known);
         }
@@ -366,7 +368,7 @@ impl Group {
         request: &Request<'_>,
         check: &dyn CredentialCheck,
     ) -> Result<[u8; 32], ReceiveError> {
-        let hash = self.admit_proposal(request.proposal, check)?;
+        let hash = self.admit_proposal(request.proposal, MAX_PER_MEMBER, check)?;
         let result = self.judge_request(request, &hash, check);
         if result.is_err() {
             self.pool.remove(&hash);
@@ -404,10 +406,12 @@ impl Group {
         Ok(())
     }
 
-    /// Decrypts and judges one proposal and puts it into the pool.
+    /// Decrypts and judges one proposal and puts it into the pool, as one of at most `cap` of its
+    /// sender.
     fn admit_proposal(
         &mut self,
         bytes: &[u8],
+        cap: usize,
         check: &dyn CredentialCheck,
     ) -> Result<[u8; 32], ReceiveError> {
         if bytes.len() > MAX_PROPOSAL {
@@ -425,11 +429,11 @@ impl Group {
             .view(check)
             .proposal(by, leaf, queued.proposal(), &aad)
             .map_err(|what| PolicyViolation { by, what })?;
-        Ok(self.pool.insert(by, ask, bytes, *queued)?)
+        Ok(self.pool.insert(by, ask, bytes, *queued, cap)?)
     }
 
     /// Opens the message with an invite's PSK, which only those send who may add, or lead.
-    fn admit_psk(
+    pub(super) fn admit_psk(
         &mut self,
         message: &[u8],
         check: &dyn CredentialCheck,
@@ -445,7 +449,8 @@ impl Group {
         let leaf = self.state.of(by).map(|seat| seat.leaf);
         let may =
             by == self.state.sequencer || leaf.is_some_and(|leaf| self.view(check).may_add(leaf));
-        if !may || self.psks.len() >= MAX_PSKS {
+        let announced = self.psks.values().filter(|offered| offered.by == by).count();
+        if !may || announced >= MAX_PSKS {
             return Err(PolicyViolation { by, what: Violation::Psk }.into());
         }
         self.psks.insert(hash, Offered { by, offer, message: message.to_vec() });

@@ -5,6 +5,10 @@
 //! commit of a lower term. So of two commits made for one epoch at most one finds a majority that
 //! merges it, unless members lie, and then their two signatures show it. Grants name the epoch by
 //! its confirmation hash: they are worth nothing in another epoch or branch.
+//!
+//! A sequencer that was silent for a while and comes back before anybody succeeded it finds that
+//! those who granted the role refuse what it commits. It asks for grants itself, of a later term:
+//! a *renewal*.
 
 use super::Group;
 use super::bytes::{Malformed, Reader};
@@ -75,7 +79,7 @@ pub enum GrantError {
     /// The candidate or the voter isn't a member.
     #[error("{0} is not in the group")]
     UnknownMember(MemberId),
-    /// The sequencer hands over; it needs no grant and gives none.
+    /// The sequencer grants nothing to others: it hands over.
     #[error("the sequencer hands over instead")]
     Sequencer,
     /// The candidate is to be removed by an order we hold.
@@ -98,13 +102,16 @@ pub enum GrantError {
     Signature,
 }
 
-/// How a member that isn't the sequencer may commit.
+/// How a commit with grants stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Succession {
     /// More than half of the epoch's members granted it.
     Majority,
     /// Fewer did; only those go with it. A split branch.
     Split,
+    /// The sequencer itself, in a later term. More than half granted it, or whoever receives it
+    /// granted either this or nothing in the epoch.
+    Renewal,
 }
 
 /// The sequencer's signed sign of life. Members pass it on: who hears a new one hears the
@@ -243,9 +250,9 @@ impl Group {
         EpochName { group: self.id, epoch: self.epoch(), confirmation: self.confirmation_hash() }
     }
 
-    /// Lets `candidate` (ourselves, perhaps) take over in `term`. Once for each epoch and term; the
-    /// same question again gets the same answer. Afterwards this group refuses commits of lower
-    /// terms in this epoch, the sequencer's among them.
+    /// Lets `candidate` (ourselves, perhaps; or the sequencer again) lead in `term`. Once for each
+    /// epoch and term; the same question again gets the same answer. Afterwards this group refuses
+    /// commits of lower terms in this epoch, the sequencer's ordinary ones among them.
     pub fn grant(&mut self, term: u32, candidate: MemberId) -> Result<Grant, GrantError> {
         if self.evicted {
             return Err(GrantError::Evicted);
@@ -253,7 +260,7 @@ impl Group {
         if self.state.of(candidate).is_none() {
             return Err(GrantError::UnknownMember(candidate));
         }
-        if self.is_sequencer() || candidate == self.state.sequencer {
+        if self.is_sequencer() && candidate != self.me {
             return Err(GrantError::Sequencer);
         }
         if self.is_ordered_out(candidate) {

@@ -238,7 +238,7 @@ fn the_memory_of_epochs_is_bounded() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(crate::wire::seeded())]
 
     /// Any three descriptions, honest or not: two sides never both win, never both lose, and there
     /// is no circle in which everybody gives way to somebody.

@@ -123,7 +123,7 @@ fn an_update_that_swaps_the_credential_is_refused_alone_and_inside_a_commit() {
     // Without it MLS misses the proposal; with it smuggled past the first judgement, the commit
     // itself is refused and its committer named.
     assert!(matches!(groups[2].receive(&alone, &check), Err(ReceiveError::Mls(_))));
-    groups[2].pool.insert(MemberId(1), Ask::Update, &update, *queued).unwrap();
+    groups[2].pool.insert(MemberId(1), Ask::Update, &update, *queued, 9).unwrap();
     assert_eq!(violation(&mut groups[2], &with_it), (0, Violation::Swapped));
     groups.remove(1);
     assert_alive(&mut groups);
@@ -486,7 +486,7 @@ fn one_poisoned_proposal_does_not_block_the_sequencer_and_is_named() {
         g.clear_library_proposals();
         (bytes, queued)
     };
-    groups[0].pool.insert(MemberId(2), Ask::Update, &message, queued).unwrap();
+    groups[0].pool.insert(MemberId(2), Ask::Update, &message, queued, 9).unwrap();
 
     let pending = groups[0].update(&check).unwrap();
     let [dropped] = &pending.dropped[..] else { panic!("{:?}", pending.dropped) };
@@ -510,6 +510,26 @@ fn a_member_that_floods_proposals_is_named_and_bounded() {
         }
     }
     assert_eq!(named, Some(PolicyViolation { by: MemberId(1), what: Violation::TooMany }));
+}
+
+#[test]
+fn a_flood_to_one_member_does_not_keep_it_from_following_the_sequencer() {
+    let mut groups = call(3);
+    for i in 0..33 {
+        let update = proposed(&mut groups[1], |g| {
+            let parameters = LeafNodeParameters::default();
+            g.mls.propose_self_update(&g.provider, &g.signer, parameters).map(|(m, _)| m)
+        });
+        // All but the last to the victim, the last to the sequencer.
+        groups[if i < 32 { 2 } else { 0 }].receive(&update, &check).unwrap();
+    }
+    for i in 0..16u8 {
+        let offer = message::PskOffer { invite: [i; 8], secret: secret(i) };
+        let offer = groups[0].seal_psk(&offer).unwrap();
+        groups[2].admit_psk(&offer, &check).unwrap();
+    }
+    let pending = groups[0].update(&check).unwrap();
+    deliver(&mut groups[2], &pending.bundle);
 }
 
 #[test]

@@ -164,7 +164,6 @@ fn terms_behind_or_far_ahead_and_grants_in_a_sequencers_commit_are_refused() {
     assert_eq!(groups[1].grant(0, MemberId(1)), Err(GrantError::Term));
     assert_eq!(groups[1].grant(far, MemberId(1)), Err(GrantError::Term));
     assert_eq!(groups[1].grant(1, MemberId(7)), Err(GrantError::UnknownMember(MemberId(7))));
-    assert_eq!(groups[1].grant(1, MemberId(0)), Err(GrantError::Sequencer));
     assert_eq!(groups[0].grant(1, MemberId(1)), Err(GrantError::Sequencer));
     assert_eq!(groups[1].granted(), None);
 
@@ -178,12 +177,45 @@ fn terms_behind_or_far_ahead_and_grants_in_a_sequencers_commit_are_refused() {
     assert_eq!(violation(&mut groups[0], &bytes), (1, Violation::Grants));
 
     groups[2].granted = None;
-    let given = grants(&mut groups, 1, 1, &[1, 2]);
-    let by = given.iter().map(|grant| (grant.voter, grant.signature)).collect();
-    let aad = note::Note { grants: Some(Grants { term: 1, by }), ..Default::default() }.encode();
-    let (bytes, _) = forged(&mut groups[0], &aad, |b| b);
-    groups[2].granted = None;
-    assert_eq!(violation(&mut groups[2], &bytes), (0, Violation::Note));
+}
+
+#[test]
+fn a_sequencer_that_is_heard_again_leads_on_by_renewal_and_the_granters_follow() {
+    let mut groups = call(5);
+    // Two have given it up; nobody has succeeded it.
+    grants(&mut groups, 1, 1, &[1, 2]);
+    let plain = groups[0].update(&check).unwrap();
+    assert_eq!(violation(&mut groups[1], &plain.bundle), (0, Violation::Fenced(1)));
+    // Without their word they don't follow …
+    let pending = groups[0].succeed(2, &[], &[], &check).unwrap();
+    assert_eq!(pending.succession, Some(Succession::Renewal));
+    assert_eq!(violation(&mut groups[1], &pending.bundle), (0, Violation::Minority));
+    // … with it they do, and so do those who granted nothing.
+    let given = grants(&mut groups, 2, 0, &[1, 2]);
+    assert_eq!(groups[1].grant(1, MemberId(1)), Err(GrantError::Granted(2)));
+    let pending = groups[0].succeed(2, &given[..1], &[], &check).unwrap();
+    assert_eq!(violation(&mut groups[2], &pending.bundle), (0, Violation::Minority));
+    let pending = groups[0].succeed(2, &given, &[], &check).unwrap();
+    merge_all(&mut groups, 0, pending);
+    let state = groups[3].state();
+    assert_eq!((state.term, state.sequencer, state.split), (2, MemberId(0), false));
+}
+
+#[test]
+fn a_renewal_does_not_reach_those_whose_grants_still_stand_elsewhere() {
+    let mut groups = call(5);
+    let given = grants(&mut groups, 1, 1, &[2, 3]);
+    grants(&mut groups, 1, 1, &[1]);
+    let renewed = grants(&mut groups, 2, 0, &[4]);
+    let pending = groups[0].succeed(2, &renewed, &[], &check).unwrap();
+    for i in 1..4 {
+        assert_eq!(violation(&mut groups[i], &pending.bundle), (0, Violation::Minority));
+    }
+    let later = groups[1].succeed(1, &given, &[], &check).unwrap();
+    assert_eq!(violation(&mut groups[4], &later.bundle), (1, Violation::Fenced(2)));
+    // Grants of somebody else's in the sequencer's commit are worth nothing.
+    let bytes = usurp(&mut groups[0], 1, &signatures(&given), false);
+    assert_eq!(violation(&mut groups[2], &bytes), (0, Violation::Grants));
 }
 
 #[test]
