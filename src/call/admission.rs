@@ -3,13 +3,13 @@
 use super::changes::Checker;
 use super::handshake::Stage;
 use super::ring::RING;
+use super::wishes::Wish;
 use super::*;
 use crate::group::{InvitePsk, MAX_MEMBERS};
 use crate::identity::Credential;
 use crate::invite::Invite;
 use crate::secret::Secret;
 use crate::time::Wall;
-use crate::wire::control::Control;
 
 /// At most this many knocks wait at once; a further one is turned away.
 pub const MAX_KNOCKS: usize = 8;
@@ -21,10 +21,15 @@ pub(super) struct Knocking {
     /// A contact without an invite: there is no secret of one, and nothing is used up.
     pub(super) ring: bool,
     pub(super) credential: Credential,
-    key_package: Vec<u8>,
+    pub(super) key_package: Vec<u8>,
     pub(super) since: Instant,
     pub(super) deadline: Instant,
+    /// Let in; the group's change is under way.
+    pub(super) decided: bool,
 }
+
+/// From the decision to the Welcome, at most.
+const DECIDED: Duration = Duration::from_secs(15);
 
 impl Call {
     /// Makes a further invite, the first one also the group's id; returns that id.
@@ -85,7 +90,16 @@ impl Call {
         let deadline = now.mono + life;
         let since = now.mono;
         self.contacts.look_at(&identity, &credential.name);
-        let knocking = Knocking { link, invite, ring, credential, key_package, since, deadline };
+        let knocking = Knocking {
+            link,
+            invite,
+            ring,
+            credential,
+            key_package,
+            since,
+            deadline,
+            decided: false,
+        };
         self.knocks.insert(id, knocking);
         self.event(Event::Knock { id, fingerprint, name: name.clone(), ring });
         let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
@@ -119,68 +133,83 @@ impl Call {
         }
     }
 
-    /// Lets somebody in: Add, Welcome, and everybody learns who and by whom.
+    /// Lets somebody in: an Add by us or, asked by us, by the sequencer; the Welcome goes out on
+    /// the knock's connection when that is done.
     pub(super) fn admit(&mut self, id: KnockId, now: Now) -> Result<(), CallError> {
-        let Some(knocking) = self.knocks.remove(&id) else {
+        let Some(knocking) = self.knocks.get_mut(&id).filter(|k| !k.decided) else {
             return Err(CallError::Gone("the knock"));
         };
         self.contacts.believe(&knocking.credential.identity);
-        let open = self.invites.iter().find(|i| i.invite.id() == knocking.invite && i.left > 0);
-        let psk = open.map(|open| open.invite.psk());
-        if psk.is_none() && !knocking.ring {
+        let (invite, ring) = (knocking.invite, knocking.ring);
+        let open = self.invites.iter_mut().find(|i| i.invite.id() == invite && i.left > 0);
+        if open.is_none() && !ring {
             // Admitted twice with a one-use invite: the second comes too late.
-            self.close_link(knocking.link, close::USED_UP);
+            if let Some(knocking) = self.knocks.remove(&id) {
+                self.close_link(knocking.link, close::USED_UP);
+            }
             self.event(Event::KnockGone { id, end: KnockEnd::Declined });
             return Ok(());
         }
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
-        if !group.is_sequencer() {
-            let who = self.sequencer_name();
-            self.knocks.insert(id, knocking);
-            return Err(CallError::NotSequencer(who));
-        }
-        // The same identity again: its earlier seat (lost, or about to be) makes room first.
-        let earlier = group
-            .roster()
-            .members
-            .iter()
-            .find(|m| m.identity == knocking.credential.identity.0)
-            .map(|m| m.id);
-        if let Some(earlier) = earlier {
-            self.remove_lost(earlier, now)?;
-        }
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
-        let check = Checker { group_id: group.id(), now: now.wall };
-        let psk = psk.as_ref().map(|secret| InvitePsk { invite: knocking.invite, secret });
-        let added = group.add(&knocking.key_package, psk, &check);
-        let pending = match added {
-            Ok(pending) => pending,
-            Err(error) => {
-                let code = if group.roster().members.len() >= MAX_MEMBERS {
-                    close::LOCKED
-                } else {
-                    close::REFUSED
-                };
-                self.close_link(knocking.link, code);
-                self.event(Event::KnockGone { id, end: KnockEnd::Declined });
-                return Err(error.into());
-            }
-        };
-        if let Some(open) = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite) {
+        if let Some(open) = open {
             open.left -= 1;
         }
-        let welcome = pending.welcome.clone();
-        self.commit(pending, now)?;
-        if let Some(welcome) = welcome {
-            self.out.push_back(Output::Authenticated(knocking.link));
-            self.send_control(knocking.link, &Control::Welcome(welcome.into()));
+        knocking.decided = true;
+        knocking.deadline = knocking.deadline.max(now.mono + DECIDED);
+        self.wishes.add(Wish::Admit(id));
+        self.pursue(now)
+    }
+
+    /// Sequencer: the Add itself.
+    pub(super) fn admit_now(&mut self, id: KnockId, now: Now) -> Result<(), CallError> {
+        let Some(knocking) = self.knocks.get(&id) else { return Ok(()) };
+        let Ok(psk) = self.psk_of(knocking) else {
+            self.turn_away(id);
+            return Ok(());
+        };
+        let psk = psk.as_ref().map(|secret| InvitePsk { invite: knocking.invite, secret });
+        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+        let check = Checker { group_id: group.id(), now: now.wall };
+        match group.add(&knocking.key_package, psk, &check) {
+            Ok(pending) => self.commit(pending, now),
+            Err(error) => {
+                self.turn_away(id);
+                Err(error.into())
+            }
         }
-        if let Some(member) = self.member_with_key(&knocking.credential.leaf_key) {
-            self.adopt(knocking.link, member, now);
+    }
+
+    /// The secret of the invite they came with; a contact came without one.
+    pub(super) fn psk_of(&self, knocking: &Knocking) -> Result<Option<Secret<32>>, CallError> {
+        if knocking.ring {
+            return Ok(None);
         }
-        self.announce_addresses()?;
-        self.event(Event::KnockGone { id, end: KnockEnd::Admitted });
-        Ok(())
+        let open = self.invites.iter().find(|i| i.invite.id() == knocking.invite);
+        open.map(|open| Some(open.invite.psk())).ok_or(CallError::Gone("that invite"))
+    }
+
+    /// The group refused: locked, full, barred, or not ours to let in.
+    pub(super) fn turn_away(&mut self, id: KnockId) {
+        let Some(knocking) = self.knocks.remove(&id) else { return };
+        let full = self.group.as_ref().is_some_and(|group| {
+            let state = group.state();
+            let identity = knocking.credential.identity.0;
+            state.order.len() >= MAX_MEMBERS
+                || !state.lock_admits(&identity)
+                || state.is_barred(&identity)
+        });
+        self.close_link(knocking.link, if full { close::LOCKED } else { close::REFUSED });
+        if let Some(open) = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite) {
+            open.left = open.left.saturating_add(u8::from(!knocking.ring));
+        }
+        self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+    }
+
+    /// The Welcome is on its way to them.
+    pub(super) fn admitted(&mut self, id: KnockId) {
+        self.wishes.done(&Wish::Admit(id));
+        if self.knocks.remove(&id).is_some() {
+            self.event(Event::KnockGone { id, end: KnockEnd::Admitted });
+        }
     }
 
     pub(super) fn decline(&mut self, id: KnockId) {
@@ -191,6 +220,7 @@ impl Call {
     }
 
     pub(super) fn knock_withdrawn(&mut self, id: KnockId) {
+        self.wishes.done(&Wish::Admit(id));
         if self.knocks.remove(&id).is_some() {
             self.event(Event::KnockGone { id, end: KnockEnd::Withdrawn });
         }
@@ -200,6 +230,7 @@ impl Call {
         let late: Vec<_> =
             self.knocks.iter().filter(|(_, k)| k.deadline <= now.mono).map(|(id, _)| *id).collect();
         for id in late {
+            self.wishes.done(&Wish::Admit(id));
             if let Some(knocking) = self.knocks.remove(&id) {
                 let code = if knocking.ring { close::UNANSWERED } else { close::DECLINED };
                 self.close_link(knocking.link, code);

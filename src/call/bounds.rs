@@ -8,11 +8,17 @@
 //! | frames that came before their epoch's commit | [`MAX_AHEAD`], 1 s each | not kept |
 //! | messages for a member until they can be sealed | [`MAX_PENDING`] a member | not kept |
 //! | commits for members that missed them | [`KEEP_BUNDLES`] of ≤ 256 kB | the oldest goes |
+//! | offers of commits | [`MAX_OFFERS`] of 40 B | the oldest goes |
+//! | former members that may come back | [`MAX_FORMER`] | one goes |
+//! | what is wanted of the group, others' key packages included | [`MAX_WISHES`] of ≤ 7 kB | not kept |
 
 use super::Call;
 pub use super::admission::MAX_KNOCKS;
 pub use super::epochs::MAX_AHEAD;
-pub use super::membership::{KEEP_BUNDLES, MAX_HELD, MAX_PENDING};
+pub use super::former::MAX_FORMER;
+pub use super::membership::{MAX_HELD, MAX_PENDING};
+pub use super::offers::{KEEP_BUNDLES, MAX_OFFERS};
+pub use super::wishes::MAX_WISHES;
 
 /// How much of each a call holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +35,10 @@ pub struct Holdings {
     pub pending: usize,
     /// Commits kept.
     pub bundles: usize,
+    /// Offers of commits.
+    pub offers: usize,
+    /// Former members that may come back.
+    pub former: usize,
     /// Things to do that nobody has polled.
     pub outputs: usize,
 }
@@ -42,7 +52,9 @@ impl Call {
             held: self.peers.held.values().map(Vec::len).sum(),
             ahead: self.epochs.ahead_len(),
             pending: self.peers.members.values().map(|peer| peer.pending.len()).sum(),
-            bundles: self.peers.bundles.len(),
+            bundles: self.offers.len().0,
+            offers: self.offers.len().1,
+            former: self.former.list.len(),
             outputs: self.out.len(),
         }
     }

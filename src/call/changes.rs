@@ -1,11 +1,13 @@
 //! The group's changes on their way through the mesh: commits, proposals, acknowledgements; new
 //! keys, removals, handing over and leaving.
 
-use super::membership::{CREDENTIAL_LIFE, HEALING, KEEP_BUNDLES};
+use super::handshake::{LinkState, Stage};
+use super::membership::{CREDENTIAL_LIFE, Peer};
+use super::wishes::Wish;
 use super::*;
 use crate::group::{
-    Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Order,
-    OrderKind, Pending, Reason, ReceiveError, Received, Statement,
+    Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Pending, Reason,
+    ReceiveError, Received, Roster, Staged, Statement,
 };
 use crate::identity::Credential;
 use crate::wire::control::{Ack, Control};
@@ -27,10 +29,40 @@ impl CredentialCheck for Checker {
 }
 
 /// A change of the group, as the call follows it.
+#[derive(Default)]
 pub(super) struct Change {
-    pub(super) by: MemberId,
-    pub(super) added: bool,
+    /// Whose commit; `None` when we just came in.
+    pub(super) by: Option<MemberId>,
+    pub(super) added: Option<MemberId>,
+    /// Who was added had been a member before.
+    pub(super) back: bool,
     pub(super) removed: Vec<(MemberId, Reason)>,
+    /// New keys for more members than the committer: the healing commit.
+    pub(super) healed: bool,
+}
+
+impl Change {
+    fn of(staged: &Staged) -> Self {
+        Self {
+            by: Some(staged.by),
+            added: staged.added,
+            back: staged.back,
+            removed: staged.removed.clone(),
+            healed: staged.added.is_none() && staged.removed.is_empty(),
+        }
+    }
+
+    /// What is shown as the reason of an epoch.
+    pub(super) fn why(&self, _roster: &Roster) -> EpochWhy {
+        match self {
+            Self { by: None, back: true, .. } => EpochWhy::Returned,
+            Self { by: None, .. } => EpochWhy::Begun,
+            Self { added: Some(_), back: true, .. } => EpochWhy::Back,
+            Self { added: Some(_), .. } => EpochWhy::Joined,
+            Self { removed, .. } if !removed.is_empty() => EpochWhy::Left,
+            Self { .. } => EpochWhy::Keys,
+        }
+    }
 }
 
 impl Call {
@@ -68,34 +100,86 @@ impl Call {
     }
 
     /// Merges an own commit and tells everybody.
-    pub(super) fn commit(&mut self, pending: Pending, now: Now) -> Result<(), CallError> {
+    pub(super) fn commit(&mut self, mut pending: Pending, now: Now) -> Result<(), CallError> {
+        let Some(place) = self.place() else { return Ok(()) };
         let Some(group) = &mut self.group else { return Ok(()) };
-        let before = group.epoch();
         let bundle = Bytes::from(pending.bundle.clone());
-        for violation in &pending.dropped {
+        for violation in std::mem::take(&mut pending.dropped) {
             self.counters.bad_group += 1;
-            let from = violation.by;
-            self.out.push_back(Output::Event(Event::BadGroupMessage {
-                from,
-                why: violation.to_string(),
-            }));
+            let (from, why) = (violation.by, violation.to_string());
+            self.out.push_back(Output::Event(Event::BadGroupMessage { from, why }));
         }
         let change = Change {
-            by: group.me(),
-            added: pending.added.is_some(),
+            by: Some(group.me()),
+            added: pending.added,
+            back: pending.back,
             removed: pending.removed.clone(),
+            healed: pending.added.is_none() && pending.removed.is_empty(),
         };
+        let welcome = pending.welcome.take();
+        let newcomer = pending.added.and_then(|id| pending.roster_after.member(id).cloned());
+        let proposer = pending.added_for.filter(|id| *id != group.me());
         group.merge_pending(pending)?;
         self.broadcast(&Control::Bundle(bundle.clone()));
-        self.remember_bundle(before, bundle);
-        self.enter_epoch(now, Some(change))
+        self.offers.keep(place, bundle);
+        self.enter_epoch(now, change)?;
+        if let (Some(welcome), Some(row)) = (welcome, newcomer) {
+            match proposer {
+                None => self.deliver_welcome(row.leaf_key, welcome.into(), now)?,
+                Some(proposer) => self.send_welcome(proposer, row.leaf_key, welcome.into(), now)?,
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn remember_bundle(&mut self, epoch: u64, bundle: Bytes) {
-        self.peers.bundles.push_back((epoch, bundle));
-        while self.peers.bundles.len() > KEEP_BUNDLES {
-            self.peers.bundles.pop_front();
+    /// A Welcome goes to the member that asked for it: directly, or through one that hears it.
+    pub(super) fn send_welcome(
+        &mut self,
+        proposer: MemberId,
+        key: [u8; 32],
+        welcome: Bytes,
+        now: Now,
+    ) -> Result<(), CallError> {
+        if self.me() == Some(proposer) {
+            return self.deliver_welcome(key, welcome, now);
         }
+        let link = self.peers.link(proposer).or_else(|| {
+            let members = self.peers.members.values();
+            members.filter(|p| p.hears.contains(&proposer)).find_map(|p| p.link)
+        });
+        if let Some(link) = link {
+            self.send_control(link, &Control::WelcomeFor { proposer, key, welcome });
+        }
+        Ok(())
+    }
+
+    /// The newcomer's connection is ours: the Welcome goes out, and it is a member's from now on.
+    pub(super) fn deliver_welcome(
+        &mut self,
+        key: [u8; 32],
+        welcome: Bytes,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let waiting = |state: &LinkState| {
+            let theirs = state.up.as_ref().is_some_and(|up| up.peer_key == key);
+            theirs
+                && matches!(state.stage, Stage::Knocking(_) | Stage::Former(_) | Stage::Member(_))
+        };
+        let link = self.links.iter().find(|(_, state)| waiting(state));
+        let Some((link, stage)) = link.map(|(link, state)| (*link, state.stage)) else {
+            return Ok(());
+        };
+        self.out.push_back(Output::Authenticated(link));
+        self.send_control(link, &Control::Welcome(welcome));
+        if let Stage::Knocking(knock) = stage {
+            self.admitted(knock);
+        }
+        match self.member_with_key(&key) {
+            Some(member) if stage == Stage::Member(member) => self.greet(member, link, now),
+            Some(member) => self.adopt(link, member, now),
+            None => {}
+        }
+        self.announce_addresses()
     }
 
     /// Says, signed, which state we are in.
@@ -111,140 +195,156 @@ impl Call {
 
     pub(super) fn group_message(
         &mut self,
+        link: LinkId,
         from: MemberId,
         bytes: Bytes,
         now: Now,
     ) -> Result<(), CallError> {
         let Some(group) = &mut self.group else { return Ok(()) };
         let check = Checker { group_id: group.id(), now: now.wall };
-        let before = group.epoch();
         match group.receive(&bytes, &check) {
             Ok(Received::Duplicate) => Ok(()),
-            Ok(Received::Proposal { .. }) => {
-                if group.is_sequencer() {
-                    // A commit takes everything along that was proposed.
-                    let pending = group.update(&check)?;
-                    return self.commit(pending, now);
-                }
-                Ok(())
+            Ok(Received::Proposal { ask, .. }) => {
+                self.proposal_pooled(ask, now);
+                self.pass_on(from, &bytes);
+                self.pursue(now)
             }
-            Ok(Received::Commit(staged)) => {
-                if staged.evicts_me {
-                    let by = self.peers.members.get(&staged.by);
-                    let by = by.map(|p| p.credential.name.to_string()).unwrap_or_default();
-                    let reason = match &self.leaving {
-                        Some((_, reason)) => reason.clone(),
-                        None => EndReason::Removed { by },
-                    };
-                    self.finish(reason);
-                    return Ok(());
-                }
-                let change = Change {
-                    by: staged.by,
-                    added: staged.added.is_some(),
-                    removed: staged.removed.clone(),
-                };
-                group.merge(*staged)?;
-                self.remember_bundle(before, bytes);
-                self.enter_epoch(now, Some(change))?;
-                self.say_farewell_again(now)
-            }
+            Ok(Received::Commit(staged)) => self.take_commit(link, *staged, bytes, now),
             // A commit or proposal that crossed another on the way: the next epoch settles it.
-            Err(ReceiveError::Stale(_)) => Ok(()),
+            Err(ReceiveError::Stale(_) | ReceiveError::Ahead(_)) => Ok(()),
+            Err(ReceiveError::Equivocation(proof)) => self.equivocated(&proof, now),
             Err(error) => {
                 self.counters.bad_group += 1;
                 self.event(Event::BadGroupMessage { from, why: error.to_string() });
+                // Nothing is wrong with us, something may be wrong between us.
+                self.send_branch(link, now);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn take_ack(&mut self, from: MemberId, ack: &Ack) {
-        let Some(group) = &mut self.group else { return };
-        let taken = group_ack(ack).map(|ack| group.take_ack(from, &ack));
-        match taken.and_then(Result::ok).map(|taken| taken.agreement) {
-            Some(Agreement::Same) => {
-                self.event(Event::Acked { member: from, agrees: true });
-                self.epoch_acked(from, ack.epoch);
+    /// A commit that passed.
+    fn take_commit(
+        &mut self,
+        link: LinkId,
+        staged: Staged,
+        bytes: Bytes,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let (Some(place), Some(group)) = (self.place(), &mut self.group) else { return Ok(()) };
+        if staged.evicts_me {
+            let me = group.me();
+            let why = staged.removed.iter().find(|(id, _)| *id == me).map(|(_, why)| *why);
+            if let Some((_, reason)) = self.leaving.clone() {
+                self.finish(reason);
+            } else if matches!(why, Some(Reason::Lost | Reason::Replaced)) {
+                // They couldn't hear us. Here we are.
+                return self.come_back(link, now);
+            } else {
+                let by = self.peers.members.get(&staged.by);
+                let by = by.map(|p| p.credential.name.to_string()).unwrap_or_default();
+                self.finish(EndReason::Removed { by });
             }
-            Some(Agreement::Differs) => {
-                self.event(Event::Acked { member: from, agrees: false });
-                self.event(Event::Split(from));
-            }
-            Some(Agreement::OtherEpoch) => {}
-            None => self.counters.bad_group += 1,
+            return Ok(());
+        }
+        let change = Change::of(&staged);
+        if staged.updated.contains(&group.me()) {
+            self.wishes.done(&Wish::Update);
+        }
+        let split = staged.succession.map(|how| how == crate::group::Succession::Split);
+        group.merge(staged)?;
+        self.offers.keep(place, bytes);
+        self.enter_epoch(now, change)?;
+        if let Some(split) = split {
+            self.event(Event::Succession { split });
+        }
+        self.say_farewell_again(now)?;
+        self.pursue(now)
+    }
+
+    /// A proposal by somebody who doesn't reach the sequencer goes on through us.
+    pub(super) fn pass_on(&mut self, from: MemberId, bytes: &Bytes) {
+        let sequencer = self.sequencer();
+        let cut_off = self.peers.members.get(&from).is_some_and(|p| p.lacks(sequencer));
+        if let Some(link) = sequencer.and_then(|s| self.peers.link(s)).filter(|_| cut_off) {
+            self.send_control(link, &Control::Proposal(bytes.clone()));
         }
     }
 
-    /// A member behind us gets the commits it missed.
-    pub(super) fn help_laggard(&mut self, link: LinkId, theirs: u64) {
-        let Some(group) = &self.group else { return };
-        if theirs >= group.epoch() {
-            return;
+    pub(super) fn take_ack(
+        &mut self,
+        link: LinkId,
+        from: MemberId,
+        ack: &Ack,
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let Some(theirs) = group_ack(ack) else {
+            self.counters.malformed += 1;
+            return Ok(());
+        };
+        let Ok(taken) = group.take_ack(from, &theirs) else {
+            self.counters.bad_group += 1;
+            return Ok(());
+        };
+        match taken.agreement {
+            Agreement::Same => {
+                self.event(Event::Acked { member: from, agrees: true });
+                self.epoch_acked(from, ack.epoch);
+            }
+            Agreement::Differs => {
+                self.event(Event::Acked { member: from, agrees: false });
+                self.event(Event::Split(from));
+                self.send_branch(link, now);
+            }
+            Agreement::OtherEpoch => {}
         }
-        let missed: Vec<_> = self
-            .peers
-            .bundles
-            .iter()
-            .filter(|(epoch, _)| *epoch >= theirs)
-            .map(|(_, b)| b.clone())
-            .collect();
-        for bundle in missed {
-            self.send_control(link, &Control::Bundle(bundle));
+        match taken.equivocation {
+            Some(proof) => self.equivocated(&proof, now),
+            None => Ok(()),
         }
     }
 
     /// Fresh keys for everybody, on request.
     pub(super) fn rekey(&mut self, now: Now) -> Result<(), CallError> {
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+        let Some(group) = &self.group else { return Err(CallError::Gone("the call")) };
         if group.is_sequencer() {
-            let pending = group.update(&Checker { group_id: group.id(), now: now.wall })?;
-            self.commit(pending, now)
-        } else {
-            let proposal = group.propose_update()?;
-            self.broadcast(&Control::Proposal(proposal.into()));
-            Ok(())
+            return self.commit_pool(now);
         }
+        self.wishes.add(Wish::Update);
+        self.pursue(now)
     }
 
-    /// Fresh keys for everybody, in time.
-    pub(super) fn heal_if_due(&mut self, now: Now) -> Result<(), CallError> {
-        if self.next_healing > now.mono {
-            return Ok(());
+    /// Sequencer: commits what was asked for and ordered.
+    pub(super) fn commit_pool(&mut self, now: Now) -> Result<(), CallError> {
+        if self.group.as_ref().is_some_and(Group::must_hand_over) {
+            return self.hand_over(now);
         }
-        self.next_healing = now.mono + HEALING;
-        let sequencer = self.group.as_ref().is_some_and(Group::is_sequencer);
-        if sequencer && !self.peers.members.is_empty() { self.rekey(now) } else { Ok(()) }
-    }
-
-    /// By decision: an order, signed by this participant's identity, that the next commit carries.
-    pub(super) fn remove(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        let who = self.sequencer_name();
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
-        if !group.is_sequencer() {
-            return Err(CallError::NotSequencer(who));
-        }
-        let roster = group.roster();
-        let row = roster.member(member).ok_or(CallError::Gone("that member"))?;
-        let order = group.draft_order(OrderKind::Remove(row.identity))?;
-        let [id, serial, body] = order.fields();
-        let signature = self.identity.sign(Order::PURPOSE, &[&id, &serial, &body]);
-        group.take_order(&order.signed(self.identity.public().0, signature))?;
-        let pending = group.update(&Checker { group_id: group.id(), now: now.wall })?;
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let check = Checker { group_id: group.id(), now: now.wall };
+        let pending = group.update(&check)?;
         self.commit(pending, now)
     }
 
-    pub(super) fn remove_lost(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
-        let who = self.sequencer_name();
-        let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
+    /// Sequencer: removes somebody as lost.
+    pub(super) fn remove_lost_now(&mut self, member: MemberId, now: Now) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
         let check = Checker { group_id: group.id(), now: now.wall };
-        if !group.is_sequencer() {
-            return Err(CallError::NotSequencer(who));
-        }
-        if !group.roster().members.iter().any(|m| m.id == member) {
-            return Err(CallError::Gone("that member"));
+        if group.roster().member(member).is_none() {
+            return Ok(());
         }
         let pending = group.remove_lost(&[member], &check)?;
+        self.commit(pending, now)
+    }
+
+    /// Gives the role to the first in join order that can still be heard.
+    fn hand_over(&mut self, now: Now) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let reached = |p: &Peer| p.lost_since.is_none() && p.link.is_some();
+        let members = self.peers.members.iter();
+        let lost: Vec<_> = members.filter(|(_, p)| !reached(p)).map(|(id, _)| *id).collect();
+        let check = Checker { group_id: group.id(), now: now.wall };
+        let pending = group.hand_over(&lost, &check)?;
         self.commit(pending, now)
     }
 
@@ -252,24 +352,14 @@ impl Call {
     pub(super) fn say_farewell(&mut self, now: Now) -> Result<(), CallError> {
         let Some(group) = &mut self.group else { return Ok(()) };
         if group.is_sequencer() {
-            let reached = |id: MemberId| {
-                self.peers
-                    .members
-                    .get(&id)
-                    .is_some_and(|p| p.lost_since.is_none() && p.link.is_some())
-            };
-            let lost: Vec<_> =
-                self.peers.members.keys().copied().filter(|id| !reached(*id)).collect();
-            if self.peers.members.len() == lost.len() {
+            let reached = |p: &Peer| p.lost_since.is_none() && p.link.is_some();
+            if !self.peers.members.values().any(reached) {
                 if let Some((_, reason)) = self.leaving.clone() {
                     self.finish(reason);
                 }
                 return Ok(());
             }
-            // The first in join order that can still be heard takes over.
-            let check = Checker { group_id: group.id(), now: now.wall };
-            let pending = group.hand_over(&lost, &check)?;
-            self.commit(pending, now)?;
+            self.hand_over(now)?;
         }
         let Some(group) = &mut self.group else { return Ok(()) };
         let proposal = group.propose_leave()?;
@@ -293,10 +383,9 @@ impl Call {
 }
 
 pub(super) fn wire_ack(ack: crate::group::Ack) -> Ack {
-    let commit_hash = ack.commit_hash();
     let crate::group::Ack { epoch, auth_hash, statement, signature } = ack;
     let statement = statement.map(|statement| statement.encode()).unwrap_or_default().into();
-    Ack { epoch, commit_hash, auth_hash, signature, statement }
+    Ack { epoch, auth_hash, signature, statement }
 }
 
 /// `None` when the statement in it doesn't parse.

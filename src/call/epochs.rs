@@ -190,6 +190,19 @@ impl Epochs {
         self.ahead.len()
     }
 
+    /// Nothing more is sealed under any epoch so far.
+    pub(super) fn close(&mut self) {
+        self.live.iter_mut().for_each(|keys| keys.closed = true);
+        self.copies.clear();
+    }
+
+    /// Opens nothing of this member's any more.
+    pub(super) fn shut_out(&mut self, member: MemberId) {
+        for keys in &mut self.live {
+            keys.openers.remove(&member);
+        }
+    }
+
     /// Wipes all keys.
     pub(super) fn erase(&mut self) {
         self.live.clear();
@@ -251,7 +264,7 @@ impl Call {
 
     /// Seals one coded frame once and sends it to each of `to` (empty: everybody connected).
     pub(super) fn send_media(&mut self, to: &[MemberId], coded: &Coded, now: Now) {
-        if self.suspended || self.group.is_none() {
+        if self.group.is_none() || self.fenced(now.mono) {
             return;
         }
         let links: Vec<(MemberId, LinkId)> = self
@@ -312,10 +325,10 @@ impl Call {
     /// Seals a message for members under the newest epoch's Data key: a newcomer has no other,
     /// and whoever is behind keeps it until the commit comes.
     pub(super) fn seal_data(&mut self, plaintext: &[u8]) -> Option<Bytes> {
-        if self.suspended {
+        if self.fence_shown.is_some_and(|held| held != Held::Screen) {
             return None;
         }
-        let sealers = self.epochs.live.back_mut()?.sealers.as_mut()?;
+        let sealers = self.epochs.live.back_mut().filter(|k| !k.closed)?.sealers.as_mut()?;
         sealers.of(StreamKind::Data).seal(plaintext).ok().map(|s| s.bytes)
     }
 

@@ -4,10 +4,11 @@
 //! the group, names a member whose leaf key TLS has just proved. Others' either knock, or show a
 //! leaf key of the roster; an unknown key may wait a little for the commit that adds it.
 
-use super::changes::Checker;
+use super::beat::Place;
+use super::changes::{Change, Checker};
 use super::ring::{RING_PATIENCE, Ring};
 use super::*;
-use crate::group::{self, Expect, InvitePsk, PendingJoin};
+use crate::group::{self, Branch, Expect, InvitePsk, PendingJoin};
 use crate::identity::handshake::{self, Transcript};
 use crate::identity::{Credential, DisplayName, IdentityPublic, contact_proof};
 use crate::invite::Invite;
@@ -21,11 +22,18 @@ const STRANGER: Duration = Duration::from_secs(5);
 /// A joiner waits for the host's decision this much longer than the host itself does.
 const ADMISSION: Duration = Duration::from_secs(130);
 
+/// Last words get this long.
+const PARTING: Duration = Duration::from_millis(500);
+
 /// One connection.
 pub(super) struct LinkState {
     pub(super) stage: Stage,
     pub(super) up: Option<LinkUp>,
     deadline: Option<Instant>,
+    /// The branch we told on it, and when.
+    pub(super) told: Option<(Place, Instant)>,
+    /// What we answered about our branch, as it was sent.
+    pub(super) answered: Option<Branch>,
 }
 
 /// How far a connection has come.
@@ -47,11 +55,17 @@ pub(super) enum Stage {
     Knocking(KnockId),
     /// It belongs to a member.
     Member(MemberId),
+    /// We dial a former member, by leaf key.
+    DiallingFormer([u8; 32]),
+    /// It belongs to a former member, by leaf key.
+    Former([u8; 32]),
+    /// Over: the last words are on their way, then it is closed with this code.
+    Parting(u32),
 }
 
 impl LinkState {
     fn new(stage: Stage, deadline: Option<Instant>) -> Self {
-        Self { stage, up: None, deadline }
+        Self { stage, up: None, deadline, told: None, answered: None }
     }
 
     pub(super) fn accepted(now: Instant) -> Self {
@@ -60,6 +74,10 @@ impl LinkState {
 
     pub(super) fn dialling_member(member: MemberId) -> Self {
         Self::new(Stage::DiallingMember(member), None)
+    }
+
+    pub(super) fn dialling_former(key: [u8; 32]) -> Self {
+        Self::new(Stage::DiallingFormer(key), None)
     }
 
     pub(super) fn member(&self) -> Option<MemberId> {
@@ -71,6 +89,11 @@ impl LinkState {
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// The other side's TLS key, once the connection is up.
+    pub(super) fn key(&self) -> Option<[u8; 32]> {
+        self.up.as_ref().map(|up| up.peer_key)
     }
 
     pub(super) fn settle(&mut self, stage: Stage) {
@@ -205,6 +228,14 @@ impl Call {
         }
     }
 
+    /// Closes a connection after its last words had time to go out; nothing is taken from it.
+    pub(super) fn part(&mut self, link: LinkId, code: u32, now: Now) {
+        if let Some(state) = self.links.get_mut(&link) {
+            state.stage = Stage::Parting(code);
+            state.deadline = Some(now.mono + PARTING);
+        }
+    }
+
     /// Turns a stranger away: told no more than the code, counted, shown.
     fn refuse(&mut self, link: LinkId, why: Refusal) {
         let code = match why {
@@ -235,6 +266,7 @@ impl Call {
                 self.end_if_nowhere_left();
             }
             Stage::DiallingMember(member) => self.peers.dial_failed(member, now.mono),
+            Stage::DiallingFormer(key) => self.former.dial_failed(&key, now.mono),
             _ => {}
         }
         Ok(())
@@ -298,12 +330,31 @@ impl Call {
                     self.peers.dial_failed(member, now.mono);
                 }
             }
-            Stage::Stranger => {
-                if let Some(member) = self.member_with_key(&up.peer_key) {
-                    self.adopt(id, member, now);
+            Stage::DiallingFormer(key) if key == up.peer_key => {
+                // It may have come back meanwhile.
+                match self.member_with_key(&key) {
+                    Some(member) => self.adopt(id, member, now),
+                    None => self.adopt_former(id, key, now),
                 }
             }
+            Stage::DiallingFormer(key) => {
+                self.close_link(id, close::REFUSED);
+                self.former.dial_failed(&key, now.mono);
+            }
+            Stage::Stranger => self.recognise(id, up.peer_key, now),
             _ => {}
+        }
+    }
+
+    /// A connection came in: is its key a member's, or was it?
+    fn recognise(&mut self, id: LinkId, key: [u8; 32], now: Now) {
+        if let Some(member) = self.member_with_key(&key) {
+            self.adopt(id, member, now);
+        } else if self.former.barred.contains(&key) {
+            self.send_orders(id);
+            self.part(id, close::REMOVED, now);
+        } else if self.former.list.contains_key(&key) {
+            self.adopt_former(id, key, now);
         }
     }
 
@@ -343,7 +394,8 @@ impl Call {
             (Stage::ProofSent, Control::Welcome(welcome)) => {
                 self.take_welcome(id, &up, &welcome, now)
             }
-            (Stage::ProofSent | Stage::Knocking(_), Control::Heartbeat { .. }) => Ok(()),
+            // Members greet each other before the Welcome is here.
+            (Stage::ProofSent, _) | (Stage::Knocking(_), Control::Heartbeat(_)) => Ok(()),
             _ => {
                 self.refuse(id, Refusal::Misbehaved);
                 self.end_if_nowhere_left();
@@ -549,7 +601,7 @@ impl Call {
                 self.group = Some(group);
                 self.phase = PhaseState::Waiting;
                 self.out.push_back(Output::Authenticated(id));
-                self.enter_epoch(now, None)?;
+                self.enter_epoch(now, Change::default())?;
                 if let Some(member) = self.member_with_key(&host_key) {
                     self.adopt(id, member, now);
                 }
@@ -571,6 +623,10 @@ impl Call {
     ) -> Result<(), CallError> {
         self.peers.held.remove(&id);
         let Some(state) = self.links.remove(&id) else { return Ok(()) };
+        self.peers.held.remove(&id);
+        if self.returning_over(id) {
+            self.stop_returning();
+        }
         match state.stage {
             Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {
                 let ringing = matches!(&self.phase, PhaseState::Joining(j) if matches!(j.door, Door::Contact(_)));
@@ -606,7 +662,9 @@ impl Call {
             Stage::Knocking(knock) => self.knock_withdrawn(knock),
             Stage::Member(member) => self.member_link_down(id, member, why, now)?,
             Stage::DiallingMember(member) => self.peers.dial_failed(member, now.mono),
-            Stage::Stranger | Stage::AnswerSent(_) => {}
+            Stage::DiallingFormer(key) => self.former.dial_failed(&key, now.mono),
+            Stage::Former(_) => self.former.unlink(id, now.mono),
+            Stage::Stranger | Stage::AnswerSent(_) | Stage::Parting(_) => {}
         }
         Ok(())
     }
@@ -619,6 +677,10 @@ impl Call {
             .map(|(id, l)| (*id, l.stage))
             .collect();
         for (id, stage) in late {
+            if let Stage::Parting(code) = stage {
+                self.close_link(id, code);
+                continue;
+            }
             if stage == Stage::ProofSent {
                 if let PhaseState::Joining(joining) = &mut self.phase {
                     let ringing = matches!(joining.door, Door::Contact(_));
@@ -641,10 +703,10 @@ impl Call {
             .links
             .iter()
             .filter(|(_, l)| l.stage == Stage::Stranger)
-            .filter_map(|(id, l)| Some((*id, self.member_with_key(&l.up.as_ref()?.peer_key)?)))
+            .filter_map(|(id, l)| Some((*id, l.key()?)))
             .collect();
-        for (id, member) in waiting {
-            self.adopt(id, member, now);
+        for (id, key) in waiting {
+            self.recognise(id, key, now);
         }
     }
 }

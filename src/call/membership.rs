@@ -1,30 +1,30 @@
 //! Members: who is in the group, how they are reached, what they said about themselves; and the
 //! group's changes on their way through the mesh.
 
-use super::changes::{Change, wire_ack};
+use super::beat::{Place, UNHEARD};
+use super::changes::wire_ack;
 use super::feedback::Feedback;
 use super::handshake::Stage;
+use super::wishes::Wish;
 use super::*;
-use crate::group::Reason;
+use crate::group::RosterRow;
 use crate::identity::Credential;
-use crate::identity::words::WordsInput;
 use crate::media::frame::Want;
 use crate::wire::control::{Control, MemberMessage};
 use crate::wire::link::LinkDown;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// Fresh keys for everybody at least this often (PROTOCOL §4).
 pub(super) const HEALING: Duration = Duration::from_secs(120);
 /// A member unheard for this long is shown as lost.
-const LOST: Duration = Duration::from_secs(3);
+const LOST: Duration = UNHEARD;
 /// A member lost for this long is removed by whoever orders the changes.
 const GIVE_UP: Duration = Duration::from_secs(20);
 /// Between attempts to reach a lost member.
 const REDIAL: Duration = Duration::from_secs(2);
 /// A credential is good for this long after it is made; calls are shorter.
 pub(super) const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// Commits kept for members that missed them.
-pub const KEEP_BUNDLES: usize = 16;
 /// Messages kept for a member until they can be sealed.
 pub const MAX_PENDING: usize = 16;
 /// Messages kept, unread, for a connection whose key the roster does not name yet.
@@ -36,7 +36,6 @@ pub(super) const KEYFRAME_GAP: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(super) struct Peers {
     pub(super) members: BTreeMap<MemberId, Peer>,
-    pub(super) bundles: VecDeque<(u64, Bytes)>,
     pub(super) held: BTreeMap<LinkId, Vec<Bytes>>,
 }
 
@@ -61,6 +60,90 @@ pub(super) struct Peer {
     pub(super) pending: Vec<MemberMessage>,
     pub(super) keyframe_asked: Option<Instant>,
     pub(super) feedback: Feedback,
+    /// Where it is in the history, as it last said.
+    pub(super) place: Option<Place>,
+    /// Whom it hears directly, as it last said.
+    pub(super) hears: BTreeSet<MemberId>,
+    /// Since when it is not where we are.
+    pub(super) apart: Option<Instant>,
+    /// When it last changed its place.
+    pub(super) moved: Instant,
+    /// It has not been told about us since it took its seat.
+    pub(super) fresh: bool,
+    /// It said goodbye: not waited for.
+    pub(super) parted: bool,
+    /// Lost: not looked at again before this.
+    look: Instant,
+}
+
+impl Peer {
+    pub(super) fn new(credential: Credential, row: &RosterRow, now: Instant) -> Self {
+        Self {
+            credential,
+            added_by: row.added_by,
+            since_epoch: row.since_epoch,
+            link: None,
+            remote: None,
+            heard: now,
+            lost_since: None,
+            tracks: Tracks { mic: false, camera: false },
+            compared: false,
+            forged: 0,
+            addresses: Vec::new(),
+            tried: 0,
+            dialling: false,
+            next_dial: None,
+            their_want: None,
+            my_want: None,
+            pending: Vec::new(),
+            keyframe_asked: None,
+            feedback: Feedback::new(now),
+            place: None,
+            hears: BTreeSet::new(),
+            apart: None,
+            moved: now,
+            fresh: true,
+            parted: false,
+            look: now,
+        }
+    }
+
+    /// A new seat for the same person: what we know of it stays, what it knows of us doesn't.
+    pub(super) fn take_seat(&mut self, row: &RosterRow, now: Instant) {
+        (self.added_by, self.since_epoch) = (row.added_by, row.since_epoch);
+        (self.place, self.apart, self.fresh) = (None, None, true);
+        self.feedback = Feedback::new(now);
+        self.hears.clear();
+    }
+
+    pub(super) fn is_heard(&self, now: Instant) -> bool {
+        self.link.is_some() && now.saturating_duration_since(self.heard) < UNHEARD
+    }
+
+    /// Does it not hear this member directly?
+    pub(super) fn lacks(&self, member: Option<MemberId>) -> bool {
+        member.is_some_and(|m| !self.hears.contains(&m))
+    }
+
+    pub(super) fn is_behind(&self, place: Place) -> bool {
+        self.place.is_none_or(|p| p.epoch < place.epoch)
+    }
+
+    /// It said where it is.
+    pub(super) fn stand(&mut self, theirs: Place, ours: Place, now: Instant) {
+        if self.place != Some(theirs) {
+            self.place = Some(theirs);
+            self.moved = now;
+        }
+        self.apart = if theirs == ours { None } else { self.apart.or(Some(now)) };
+    }
+
+    /// Everything it can be reached at.
+    pub(super) fn reachable_at(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.addresses.clone();
+        addresses.extend(self.remote.filter(|r| !self.addresses.contains(r)));
+        addresses
+    }
 }
 
 impl Peers {
@@ -72,6 +155,11 @@ impl Peers {
     /// All other members.
     pub(super) fn present(&self) -> impl Iterator<Item = (MemberId, &Peer)> {
         self.members.iter().map(|(id, p)| (*id, p))
+    }
+
+    /// Connections of members of which this holds.
+    pub(super) fn links_where(&self, which: impl Fn(&Peer) -> bool) -> Vec<LinkId> {
+        self.members.values().filter(|p| which(p)).filter_map(|p| p.link).collect()
     }
 
     pub(super) fn link(&self, member: MemberId) -> Option<LinkId> {
@@ -118,7 +206,7 @@ impl Peers {
             peer.dialling = false;
             peer.tried += 1;
             peer.next_dial =
-                Some(if peer.tried < peer.addresses.len() { now } else { now + REDIAL });
+                Some(if peer.tried < peer.reachable_at().len() { now } else { now + REDIAL });
         }
     }
 
@@ -128,7 +216,7 @@ impl Peers {
         for peer in self.members.values() {
             match peer.lost_since {
                 None => earlier(peer.heard + LOST),
-                Some(since) => earlier(since + GIVE_UP),
+                Some(_) => earlier(peer.look.max(peer.heard + GIVE_UP)),
             }
             if let Some(t) = peer.next_dial {
                 earlier(t);
@@ -160,120 +248,18 @@ impl Call {
         }
     }
 
-    /// Follows the group into its current epoch: people, keys, roster, words.
-    pub(super) fn enter_epoch(
-        &mut self,
-        now: Now,
-        change: Option<Change>,
-    ) -> Result<(), CallError> {
-        let Some(group) = &self.group else { return Ok(()) };
-        let roster = group.roster();
-        let me = group.me();
-        let authenticator = group.authenticator();
-        let group_id = group.id();
-        let removed: Vec<_> = change.as_ref().map(|c| c.removed.clone()).unwrap_or_default();
-        let gone: Vec<MemberId> = self
-            .peers
-            .members
-            .keys()
-            .copied()
-            .filter(|id| !roster.members.iter().any(|m| m.id == *id))
-            .collect();
-        let why = match &change {
-            None => EpochWhy::Begun,
-            Some(c) if c.added => EpochWhy::Joined,
-            Some(c) if !c.removed.is_empty() => EpochWhy::Left,
-            Some(_) => EpochWhy::Keys,
-        };
-        self.enter_keys(&roster, !gone.is_empty(), now)?;
-        for id in gone {
-            let reason = removed.iter().find(|(m, _)| *m == id).map(|(_, r)| *r);
-            self.forget(id, reason, change.as_ref().map(|c| c.by));
-        }
-        let mut joined = Vec::new();
-        for row in roster.members.iter().filter(|m| m.id != me) {
-            if self.peers.members.contains_key(&row.id) {
-                continue;
-            }
-            let Ok(credential) = Credential::decode(&row.credential) else { continue };
-            let peer = Peer {
-                credential,
-                added_by: row.added_by,
-                since_epoch: row.since_epoch,
-                link: None,
-                remote: None,
-                heard: now.mono,
-                lost_since: None,
-                tracks: Tracks { mic: false, camera: false },
-                compared: false,
-                forged: 0,
-                addresses: Vec::new(),
-                tried: 0,
-                dialling: false,
-                next_dial: None,
-                their_want: None,
-                my_want: None,
-                pending: Vec::new(),
-                keyframe_asked: None,
-                feedback: Feedback::new(now.mono),
-            };
-            let (identity, name) = (peer.credential.identity, peer.credential.name.clone());
-            self.peers.members.insert(row.id, peer);
-            self.meet(row.id, &identity, &name);
-            joined.push((row.id, row.added_by, row.since_epoch));
-        }
-        if why == EpochWhy::Begun && roster.members.len() > 1 {
-            let mine = roster.members.iter().find(|m| m.id == me);
-            joined.push((me, mine.and_then(|m| m.added_by), roster.epoch));
-        }
-        self.event(Event::Epoch { epoch: roster.epoch, roster: roster.digest(), why });
-        for (member, by, epoch) in joined {
-            self.event(Event::Joined { member, by, epoch });
-        }
-        if why != EpochWhy::Keys {
-            let identities =
-                roster.members.iter().map(|m| crate::keys::IdentityPublic(m.identity)).collect();
-            let input = WordsInput { identities, group_id, authenticator };
-            self.event(Event::WordsNeeded { epoch: roster.epoch, input });
-        }
-        self.next_healing = now.mono + HEALING;
-        self.adopt_waiting(now);
-        self.acknowledge()?;
-        self.open_waiting(now);
-        self.event(Event::Budgets);
-        Ok(())
-    }
-
-    pub(super) fn forget(&mut self, id: MemberId, reason: Option<Reason>, by: Option<MemberId>) {
-        let Some(peer) = self.peers.members.remove(&id) else { return };
-        self.part_from(id);
-        if let Some(link) = peer.link {
-            let code = match reason {
-                Some(Reason::Decision) => close::REMOVED,
-                _ => close::LEFT,
-            };
-            self.close_link(link, code);
-        }
-        let how = match (reason, by) {
-            (Some(Reason::Lost), _) => LeftHow::Lost,
-            (Some(Reason::Decision), Some(by)) => LeftHow::Removed(by),
-            _ => LeftHow::Left,
-        };
-        self.event(Event::Left { member: id, name: peer.credential.name.to_string(), how });
-    }
-
     /// A connection belongs to a member from now on.
     pub(super) fn adopt(&mut self, id: LinkId, member: MemberId, now: Now) {
-        let me = self.me();
+        let mine = self.leaf.public();
         let Some(state) = self.links.get_mut(&id) else { return };
         let Some(up) = state.up.clone() else { return };
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
         if let Some(old) = peer.link.filter(|old| *old != id) {
             let old_dialled = self.links.get(&old).and_then(|l| l.up.as_ref()).map(|u| u.dialled);
             let silent = now.mono.saturating_duration_since(peer.heard) > HEARTBEAT * 2;
-            // Both dialled at once: the connection dialled by the later member stays.
+            // Both dialled at once: the connection dialled by the lower leaf key stays.
             let glare = old_dialled.is_some_and(|d| d != up.dialled) && !silent;
-            let keep_new = !glare || (up.dialled == (me > Some(member)));
+            let keep_new = !glare || (up.dialled == (mine < up.peer_key));
             if !keep_new {
                 self.close_link(id, close::DUPLICATE);
                 return;
@@ -289,35 +275,39 @@ impl Call {
         peer.dialling = false;
         peer.next_dial = None;
         peer.tried = 0;
+        peer.parted = false;
         peer.feedback = Feedback::new(now.mono);
         if up.dialled && !peer.addresses.contains(&up.remote) {
             peer.addresses.insert(0, up.remote);
         }
         let was_lost = peer.lost_since.take().is_some();
-        let wants = peer.my_want;
         self.out.push_back(Output::Authenticated(id));
         if was_lost {
             self.event(Event::Lost(member, false));
-        }
-        self.tell(
-            member,
-            MemberMessage::Tracks { mic: self.tracks.mic, camera: self.tracks.camera },
-        );
-        if let Some(want) = wants {
-            self.tell(member, MemberMessage::Want(want));
-        }
-        if was_lost {
             self.tell(member, MemberMessage::KeyframePlease);
         }
-        self.send_heartbeat(id);
-        if let Some(group) = &self.group {
-            let ack = wire_ack(group.sign_ack());
-            self.send_control(id, &Control::Ack(ack));
-        }
+        self.greet(member, id, now);
         self.event(Event::Budgets);
         for bytes in self.peers.held.remove(&id).unwrap_or_default() {
             // Errors are this side's own; the message has been counted if it was bad.
             let _ = self.control(id, bytes, now);
+        }
+    }
+
+    /// Tells a member about us: where we are, what we send, what we want of it.
+    pub(super) fn greet(&mut self, member: MemberId, link: LinkId, now: Now) {
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        peer.fresh = false;
+        let wants = peer.my_want;
+        let Tracks { mic, camera } = self.tracks;
+        self.tell(member, MemberMessage::Tracks { mic, camera });
+        if let Some(want) = wants {
+            self.tell(member, MemberMessage::Want(want));
+        }
+        self.send_heartbeat(member, link, now);
+        if let Some(group) = &self.group {
+            let ack = wire_ack(group.sign_ack());
+            self.send_control(link, &Control::Ack(ack));
         }
     }
 
@@ -328,6 +318,7 @@ impl Call {
         why: LinkDown,
         now: Now,
     ) -> Result<(), CallError> {
+        let removes = self.may_remove(member);
         let Some(peer) = self.peers.members.get_mut(&member) else { return Ok(()) };
         if peer.link != Some(id) {
             return Ok(());
@@ -340,26 +331,22 @@ impl Call {
             }
             return Ok(());
         }
-        let up_dialled = !peer.addresses.is_empty();
         match why {
             LinkDown::ClosedByPeer(close::LEFT) => {
-                let sequencer = self.group.as_ref().is_some_and(Group::is_sequencer);
-                if sequencer {
-                    return self.remove_lost(member, now);
-                }
+                peer.parted = true;
+                peer.lost_since = Some(now.mono);
+                self.event(Event::Lost(member, true));
+                self.wishes.add(Wish::Lost(member));
+                return self.pursue(now);
             }
-            // Only whoever makes the commits can say so; from others it is a lost connection.
-            LinkDown::ClosedByPeer(close::REMOVED) if self.leads(member) => {
+            LinkDown::ClosedByPeer(close::REMOVED) if removes => {
                 let by = self.peers.members.get(&member).map(|p| p.credential.name.to_string());
                 self.finish(EndReason::Removed { by: by.unwrap_or_default() });
                 return Ok(());
             }
             _ => {}
         }
-        let Some(peer) = self.peers.members.get_mut(&member) else { return Ok(()) };
-        if up_dialled {
-            peer.next_dial = Some(now.mono + Duration::from_millis(250));
-        }
+        peer.next_dial = Some(now.mono + Duration::from_millis(250));
         if peer.lost_since.is_none() {
             peer.lost_since = Some(now.mono);
             self.event(Event::Lost(member, true));
@@ -367,14 +354,15 @@ impl Call {
         Ok(())
     }
 
-    /// This member makes the commits.
-    fn leads(&self, member: MemberId) -> bool {
-        self.group.as_ref().is_some_and(|g| g.roster().sequencer == member)
+    /// Its word alone ends our part: the host's, or that of whoever leads.
+    fn may_remove(&self, member: MemberId) -> bool {
+        let Some(group) = &self.group else { return false };
+        let host = group.roster().member(member).map(|row| row.identity);
+        host == Some(group.state().host) || self.sequencer() == Some(member)
     }
 
     /// Lost members: shown, redialled, in the end removed.
     pub(super) fn check_peers(&mut self, now: Now) -> Result<(), CallError> {
-        let sequencer = self.group.as_ref().is_some_and(Group::is_sequencer);
         let ids: Vec<_> = self.peers.members.keys().copied().collect();
         for id in ids {
             let Some(peer) = self.peers.members.get_mut(&id) else { continue };
@@ -391,19 +379,32 @@ impl Call {
                     self.tell(id, MemberMessage::KeyframePlease);
                     self.event(Event::Budgets);
                 }
-                Some(since) if since + GIVE_UP <= now.mono => {
-                    if sequencer {
-                        self.remove_lost(id, now)?;
-                        continue;
+                Some(_) if peer.look.max(peer.heard + GIVE_UP) <= now.mono => {
+                    peer.look = now.mono + REDIAL;
+                    if self.lost_to_most(id, now.mono) {
+                        self.wishes.add(Wish::Lost(id));
                     }
-                    // Not ours to remove: look again later.
-                    peer.lost_since = Some(now.mono - GIVE_UP + REDIAL);
                 }
                 _ => {}
             }
             self.dial_member(id, now);
         }
-        Ok(())
+        self.dial_formers(now);
+        self.pursue(now)
+    }
+
+    /// Most members we hear don't hear it either.
+    pub(super) fn lost_to_most(&self, id: MemberId, now: Instant) -> bool {
+        let place = self.place();
+        let others = self
+            .peers
+            .members
+            .iter()
+            .filter(|(other, p)| **other != id && p.is_heard(now) && p.place == place);
+        let (all, lack) = others.fold((0, 0), |(all, lack), (_, p)| {
+            (all + 1, lack + usize::from(!p.hears.contains(&id)))
+        });
+        all == 0 || lack * 2 > all
     }
 
     pub(super) fn dial_member(&mut self, id: MemberId, now: Now) {
@@ -412,13 +413,12 @@ impl Call {
         if peer.dialling || peer.next_dial.is_none_or(|t| t > now.mono) {
             return;
         }
-        if peer.link.is_some() || peer.addresses.is_empty() {
+        let addresses = peer.reachable_at();
+        if peer.link.is_some() || addresses.is_empty() {
             peer.next_dial = None;
             return;
         }
-        let Some(to) = peer.addresses.get(peer.tried % peer.addresses.len()).copied() else {
-            return;
-        };
+        let Some(to) = addresses.get(peer.tried % addresses.len()).copied() else { return };
         peer.dialling = true;
         peer.next_dial = None;
         self.next_link += 1;

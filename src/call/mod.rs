@@ -13,6 +13,20 @@
 //!
 //! Who may do what with which key is not decided here but in `group` (roster, policy) and `seal`
 //! (gate, replay); this room moves members and frames between them.
+//!
+//! | theme | file |
+//! |---|---|
+//! | dialling, the three messages | `handshake`, `admission` |
+//! | members, reached or not, and out only because unheard | `membership`, `former` |
+//! | heartbeats and the sequencer's beats | `beat` |
+//! | what we want of the group; commits, acks; bundles on request | `wishes`, `changes`, `offers` |
+//! | a new epoch: people, keys, roster, words | `entering` |
+//! | the sequencer falls silent, or lies | `succession`, `equivocation` |
+//! | branches meet, the loser comes back | `branches` |
+//! | decisions: removal, lock, admitters | `orders` |
+//! | people the user knows, names and keys; calling them | `contact`, `ring` |
+//! | what is written down, and what is kept for others at most | `record`, `bounds` |
+//! | frames, and when none are sealed | `epochs`, `fence`, `feedback`, `talk` |
 
 #![cfg_attr(
     not(test),
@@ -20,22 +34,33 @@
 )]
 
 mod admission;
+mod beat;
 pub mod bounds;
+mod branches;
 mod changes;
 mod contact;
+mod entering;
 mod epochs;
+mod equivocation;
 mod feedback;
+mod fence;
+mod former;
 mod handshake;
 mod membership;
+mod offers;
+mod orders;
 mod record;
 mod ring;
+mod succession;
 mod talk;
 mod types;
 mod view;
+mod wishes;
 
 pub use contact::{DoubtView, Namesake};
 pub use epochs::SealedOut;
 pub use feedback::Budget;
+pub use fence::Held;
 pub use record::LedgerView;
 pub use types::*;
 pub use view::*;
@@ -45,17 +70,23 @@ use crate::identity::words::CallWords;
 use crate::identity::{Fingerprint, IdentityKey, LeafKey};
 use crate::time::Now;
 use crate::wire::link::{LinkEvent, LinkId, MemberId, close};
+use beat::{HEARTBEAT, Place, Pulse};
+use branches::Returning;
+use changes::Change;
 use epochs::Epochs;
+use fence::Woke;
+use former::Formers;
 use handshake::{LinkState, PhaseState};
-use membership::Peers;
+use membership::{Peer, Peers};
+use offers::Offers;
 use rand::CryptoRng;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use succession::Ballot;
+use wishes::Wishes;
 
-/// How often a member says it is there when it has nothing else to say.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A leaving member waits this long for its farewell to reach the others.
 const FAREWELL: Duration = Duration::from_millis(400);
 
@@ -80,7 +111,20 @@ pub struct Call {
     tracks: Tracks,
     out: VecDeque<Output>,
     next_heartbeat: Instant,
-    next_healing: Instant,
+    /// When the current epoch was entered.
+    entered: Instant,
+    pulse: Pulse,
+    ballot: Ballot,
+    offers: Offers,
+    wishes: Wishes,
+    former: Formers,
+    returning: Option<Returning>,
+    woke: Option<Woke>,
+    /// Leaf keys of proved equivocators.
+    liars: BTreeSet<[u8; 32]>,
+    /// Somebody in this epoch is ordered out of it.
+    removal_known: bool,
+    fence_shown: Option<Held>,
     leaving: Option<(Instant, EndReason)>,
     ended: bool,
     counters: Counters,
@@ -151,7 +195,17 @@ impl Call {
             tracks,
             out: VecDeque::new(),
             next_heartbeat: now.mono + HEARTBEAT,
-            next_healing: now.mono + membership::HEALING,
+            entered: now.mono,
+            pulse: Pulse::new(now.mono),
+            ballot: Ballot::default(),
+            offers: Offers::default(),
+            wishes: Wishes::new(now.mono),
+            former: Formers::default(),
+            returning: None,
+            woke: None,
+            liars: BTreeSet::new(),
+            removal_known: false,
+            fence_shown: None,
             leaving: None,
             ended: false,
             counters: Counters::default(),
@@ -176,8 +230,24 @@ impl Call {
             return Ok(());
         }
         self.record.now = now.wall;
+        self.look_at_fence(now.mono);
+        let result = self.handle_input(now, rng, input);
+        self.look_at_fence(now.mono);
+        result
+    }
+
+    fn handle_input(
+        &mut self,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        input: Input,
+    ) -> Result<(), CallError> {
         match input {
             Input::Tick => self.tick(now),
+            Input::Woke => {
+                self.woke_up(now, rng);
+                Ok(())
+            }
             Input::User(command) => self.command(command, now, rng),
             Input::Accepted(link) => {
                 self.links.insert(link, LinkState::accepted(now.mono));
@@ -233,6 +303,12 @@ impl Call {
         earlier(self.ring_wake_at());
         earlier(self.links.values().filter_map(LinkState::wake_at).min());
         earlier(self.knocks.values().map(|k| k.deadline).min());
+        earlier(self.offers.wake_at());
+        earlier(self.former.wake_at());
+        earlier(self.returning_wake());
+        earlier(self.fence_wake());
+        earlier(self.wishes_wake());
+        earlier(self.succession_wake(now));
         at
     }
 
@@ -253,7 +329,12 @@ impl Call {
             self.next_heartbeat = now.mono + HEARTBEAT;
             self.heartbeat(now);
         }
-        self.heal_if_due(now)
+        self.offers_tick(now);
+        self.returning_tick(now);
+        self.fence_tick(now);
+        self.heal_if_due(now);
+        self.succession_tick(now)?;
+        self.pursue(now)
     }
 
     fn command(
@@ -291,6 +372,11 @@ impl Call {
             Command::Believe(identity) => self.decide_doubt(identity, true, now),
             Command::Disbelieve(identity) => self.decide_doubt(identity, false, now),
             Command::Remove(member) => self.remove(member, now),
+            Command::Lock => self.lock(now),
+            Command::Unlock => self.unlock(now),
+            Command::Readmit(identity) => self.readmit(identity, now),
+            Command::Admitter(member, may) => self.admitter(member, may, now),
+            Command::VoidInvite(number) => self.void_invite(number, now),
             Command::Leave => self.leave(now),
         }
     }

@@ -58,6 +58,15 @@ impl Call {
             }),
             Event::Lost(member, true) => seen(member, "not heard"),
             Event::Lost(member, false) => seen(member, "heard again"),
+            Event::Back(member) => seen(member, "back, same identity"),
+            Event::Succession { split } => {
+                let leader = self.sequencer()?;
+                seen(&leader, if *split { "leads a split branch" } else { "leads by a majority" })
+            }
+            Event::LostContradicted { by, name, .. } => {
+                seen(by, &format!("says lost, but heard here: {name}"))
+            }
+            Event::Equivocation { by, .. } => seen(by, "signed two commits for one epoch"),
             Event::BadGroupMessage { from, why } => seen(from, &format!("refused: {why}")),
             _ => None,
         }
@@ -83,6 +92,8 @@ impl Call {
                 EpochWhy::Joined => "joined",
                 EpochWhy::Left => "left",
                 EpochWhy::Keys => "keys",
+                EpochWhy::Back => "back",
+                EpochWhy::Returned => "returned",
             }
             .into(),
             sequencer: roster.sequencer.0,

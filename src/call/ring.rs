@@ -99,7 +99,7 @@ impl Call {
     pub(super) fn found(&mut self, group_id: [u8; 16], now: Now) -> Result<(), CallError> {
         let local = self.local_member(group_id, now)?;
         self.group = Some(Group::create(local, group_id, &self.check(group_id, now))?);
-        self.enter_epoch(now, None)
+        self.enter_epoch(now, Change::default())
     }
 
     /// Dials the contact's addresses, if there are any.

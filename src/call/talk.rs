@@ -19,7 +19,16 @@ impl Call {
             self.close_link_of(id, close::MISBEHAVED, now)?;
             return Ok(());
         };
+        if self.returning_over(id) {
+            // Whatever they say, we aren't where they think we are – until the Welcome.
+            return match message {
+                Control::Welcome(welcome) => self.take_welcome_back(id, &welcome, now),
+                _ => Ok(()),
+            };
+        }
         match stage {
+            Stage::Parting(_) => Ok(()),
+            Stage::Former(_) => self.former_says(id, message, now),
             Stage::Member(member) => self.member_says(id, member, message, now),
             Stage::Stranger if !matches!(message, Control::Knock(_)) => {
                 let held = self.peers.held.entry(id).or_default();
@@ -54,20 +63,43 @@ impl Call {
         now: Now,
     ) -> Result<(), CallError> {
         match message {
-            Control::Hello { epoch } => {
-                self.help_laggard(id, epoch);
-                Ok(())
-            }
+            // Its heartbeat says more.
+            Control::Hello { .. } => Ok(()),
             Control::Bundle(bytes) | Control::Proposal(bytes) => {
-                self.group_message(member, bytes, now)
+                self.group_message(id, member, bytes, now)
             }
-            Control::Ack(ack) => {
-                self.take_ack(member, &ack);
+            Control::Ack(ack) => self.take_ack(id, member, &ack, now),
+            Control::Heartbeat(heartbeat) => {
+                self.take_heartbeat(id, member, &heartbeat, now);
                 Ok(())
             }
-            Control::Heartbeat { epoch, .. } => {
-                self.help_laggard(id, epoch);
+            Control::Offer { epoch, hash } => {
+                self.take_offer(id, epoch, hash, now);
                 Ok(())
+            }
+            Control::Fetch { epoch, hash } => {
+                self.take_fetch(id, epoch, hash);
+                Ok(())
+            }
+            Control::GrantRequest { epoch, confirmation, term } => {
+                self.take_grant_request(id, member, Place { epoch, confirmation }, term, now)
+            }
+            Control::Grant(bytes) => self.take_grant(member, &bytes, now),
+            Control::WelcomeFor { proposer, key, welcome } => {
+                self.send_welcome(proposer, key, welcome, now)
+            }
+            Control::Ping { nonce } => {
+                self.take_ping(id, nonce);
+                Ok(())
+            }
+            Control::Pong { nonce, epoch, confirmation } => {
+                self.take_pong(member, nonce, Place { epoch, confirmation }, now);
+                Ok(())
+            }
+            Control::Order(bytes) => self.take_order(Some(member), &bytes, now),
+            Control::Equivocation(bytes) => self.take_equivocation(&bytes, now),
+            Control::Branch(_) | Control::BranchAnswer(_) | Control::Back(_) => {
+                self.former_says(id, message, now)
             }
             Control::GroupMessage(bytes) => {
                 self.sealed_in_group(member, &bytes, now);
@@ -82,6 +114,22 @@ impl Call {
                 self.counters.malformed += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// Messages between branches: from former members, and from members that moved on.
+    fn former_says(&mut self, id: LinkId, message: Control, now: Now) -> Result<(), CallError> {
+        match message {
+            Control::Branch(bytes) => {
+                self.take_branch(id, &bytes, now);
+                Ok(())
+            }
+            Control::BranchAnswer(bytes) => self.take_branch_answer(id, &bytes, now),
+            Control::Back(package) => self.take_back(id, &package, now),
+            Control::Order(bytes) => self.take_order(None, &bytes, now),
+            Control::Equivocation(bytes) => self.take_equivocation(&bytes, now),
+            // It still takes us for a member of its branch.
+            _ => Ok(()),
         }
     }
 
@@ -123,11 +171,7 @@ impl Call {
         let Some(group) = &mut self.group else { return Ok(()) };
         let mut list = vec![(group.me(), self.config.addresses.clone())];
         for (id, peer) in &self.peers.members {
-            let mut addresses = peer.addresses.clone();
-            if let Some(remote) = peer.remote.filter(|r| !addresses.contains(r)) {
-                addresses.push(remote);
-            }
-            list.push((*id, addresses));
+            list.push((*id, peer.reachable_at()));
         }
         let message = MemberMessage::Addresses(list).encode();
         let sealed = group.seal_message(&message)?;
@@ -220,19 +264,6 @@ impl Call {
         let ids: Vec<_> = self.peers.members.keys().copied().collect();
         for id in ids {
             self.tell(id, message.clone());
-        }
-    }
-
-    pub(super) fn send_heartbeat(&mut self, link: LinkId) {
-        let Some(group) = &self.group else { return };
-        let (epoch, confirmation_hash) = (group.epoch(), group.confirmation_hash());
-        self.send_control(link, &Control::Heartbeat { epoch, confirmation_hash });
-    }
-
-    pub(super) fn heartbeat(&mut self, _now: Now) {
-        let links: Vec<_> = self.peers.connected().map(|(_, l)| l).collect();
-        for link in links {
-            self.send_heartbeat(link);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What goes into a call and what comes out of it.
 
+use super::fence::Held;
 use crate::group;
 use crate::identity::words::{CallWords, WordsInput};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic, IssueError};
@@ -78,6 +79,8 @@ pub struct CallConfig {
 pub enum Input {
     /// Time has come (see [`Output::Wait`]).
     Tick,
+    /// The machine slept: the wall clock went on without the monotonic one.
+    Woke,
     /// The user, or a script, wants something.
     User(Command),
     /// A connection came in; its events follow under this number.
@@ -131,8 +134,19 @@ pub enum Command {
     Believe(IdentityPublic),
     /// The user is not.
     Disbelieve(IdentityPublic),
-    /// Remove a member.
+    /// Remove a member for good: a decision of the host's, or, without the founder, of whoever
+    /// orders the group's changes. So are the following.
     Remove(MemberId),
+    /// Nobody new may come in; who is here, or was lost, may come back.
+    Lock,
+    /// Anybody with an invite may come in again.
+    Unlock,
+    /// Somebody who was removed may come in again.
+    Readmit(IdentityPublic),
+    /// Let this member let people in, or no longer.
+    Admitter(MemberId, bool),
+    /// Nobody may use this invite any more (number as listed, from 1).
+    VoidInvite(usize),
     /// Leave the call.
     Leave,
 }
@@ -288,6 +302,39 @@ pub enum Event {
     },
     /// A member's acknowledgement differs from our state.
     Split(MemberId),
+    /// Whoever orders the group's changes can't be heard, or doesn't do it; or does again.
+    SequencerSilent(bool),
+    /// Somebody else orders the group's changes from now on.
+    Succession {
+        /// Without a majority: a branch of the call that may have to give way.
+        split: bool,
+    },
+    /// The call fell apart and this side gives way: on the way back into the other branch (true),
+    /// or no longer.
+    Returning(bool),
+    /// This member was in before: back, same identity.
+    Back(MemberId),
+    /// The sequencer removed a member as lost that was heard here a moment ago.
+    LostContradicted {
+        /// Who was removed.
+        member: MemberId,
+        /// Their name.
+        name: String,
+        /// Who said that they were lost.
+        by: MemberId,
+    },
+    /// A member told different members different things, proved by its own signatures. Nothing is
+    /// sent to it or taken from it any more.
+    Equivocation {
+        /// Who.
+        by: MemberId,
+        /// Their name.
+        name: String,
+    },
+    /// This machine slept and seals nothing until the sequencer has answered (true); it has.
+    Woke(bool),
+    /// Nothing is sealed, and why; or again.
+    Held(Option<Held>),
     /// This participant's call is over.
     Ended(EndReason),
 }
@@ -303,6 +350,10 @@ pub enum EpochWhy {
     Left,
     /// New keys for the same people.
     Keys,
+    /// Somebody who was lost is back.
+    Back,
+    /// This participant came back from a branch that gave way.
+    Returned,
 }
 
 /// How a knock ended.
@@ -456,9 +507,9 @@ pub enum CallError {
     /// A message could not be sealed for the group.
     #[error("cannot seal for the group: {0}")]
     Message(#[from] group::MessageError),
-    /// Only whoever orders the group's changes can do this.
-    #[error("only {0} can do this in this call")]
-    NotSequencer(String),
+    /// Only the host can do this; without the founder, whoever orders the group's changes.
+    #[error("only the host can do this in this call")]
+    NotHost,
     /// No such knock, member or phase.
     #[error("{0} is not there any more")]
     Gone(&'static str),

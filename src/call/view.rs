@@ -34,6 +34,24 @@ pub struct CallView {
     pub ledger: LedgerView,
     /// Nothing is sealed yet: the roster is not on screen.
     pub waiting_for_screen: bool,
+    /// Why nothing is sealed now, if nothing is.
+    pub held: Option<Held>,
+    /// Nobody new may come in.
+    pub locked: bool,
+    /// How many were removed by decision and may not come back.
+    pub barred: usize,
+    /// This is a branch without a majority, which may have to give way.
+    pub split: bool,
+    /// This participant is on its way back from a branch that gave way.
+    pub returning: bool,
+    /// Whoever orders the group's changes was not heard for this long, if longer than it should.
+    pub sequencer_silent: Option<Duration>,
+    /// Pairs of members, this participant among them, that are there but don't reach each other.
+    pub unreachable: Vec<(MemberId, MemberId)>,
+    /// This participant may decide about removals and the lock.
+    pub may_decide: bool,
+    /// Members that were lost and are waited for, by identity.
+    pub waited_for: Vec<crate::identity::IdentityPublic>,
     /// What was dropped, by reason.
     pub counters: Counters,
 }
@@ -88,6 +106,10 @@ pub struct MemberView {
     pub compared: bool,
     /// Frames under another leaf's key than this member's that came from them.
     pub forged: u64,
+    /// May let people in: host or admitter.
+    pub may_admit: bool,
+    /// Proved to have told different members different things: shut out.
+    pub shut_out: bool,
 }
 
 /// How a member is reached.
@@ -172,6 +194,15 @@ impl Call {
             doubts: self.doubts_view(),
             ledger: self.ledger_view(),
             waiting_for_screen: self.epochs.gated(),
+            held: self.fence_shown,
+            locked: self.group.as_ref().is_some_and(|g| g.state().lock.is_some()),
+            barred: self.group.as_ref().map_or(0, |g| g.state().barred().count()),
+            split: self.group.as_ref().is_some_and(|g| g.state().split),
+            returning: self.is_returning(),
+            sequencer_silent: self.silent_for(),
+            unreachable: self.unreachable(),
+            may_decide: self.may_decide(),
+            waited_for: self.former.waiting_for().collect(),
             counters: self.counters,
         }
     }
@@ -206,6 +237,9 @@ impl Call {
     fn members_view(&self) -> Vec<MemberView> {
         let Some(group) = &self.group else { return Vec::new() };
         let me = group.me();
+        let admits = |identity: &[u8; 32]| {
+            *identity == group.state().host || group.state().admitters.contains(identity)
+        };
         let mut members: Vec<_> = group
             .roster()
             .members
@@ -229,6 +263,8 @@ impl Call {
                         link: LinkView::Me,
                         compared: false,
                         forged: 0,
+                        may_admit: admits(&row.identity),
+                        shut_out: false,
                     });
                 }
                 let (_, peer) = self.peers.present().find(|(id, _)| *id == row.id)?;
@@ -257,6 +293,8 @@ impl Call {
                     link,
                     compared: peer.compared,
                     forged: peer.forged,
+                    may_admit: admits(&row.identity),
+                    shut_out: self.liars.contains(&row.leaf_key),
                 })
             })
             .collect();
@@ -267,6 +305,7 @@ impl Call {
     fn knocks_view(&self) -> Vec<KnockView> {
         self.knocks
             .iter()
+            .filter(|(_, knock)| !knock.decided)
             .map(|(id, knock)| {
                 let fingerprint = Fingerprint::of(&knock.credential.identity);
                 let known = self.contacts.of(&knock.credential.identity);
@@ -284,6 +323,29 @@ impl Call {
                 }
             })
             .collect()
+    }
+
+    /// Pairs that are heard by somebody but not by each other, as everybody said last.
+    fn unreachable(&self) -> Vec<(MemberId, MemberId)> {
+        let Some(me) = self.me() else { return Vec::new() };
+        let place = self.place();
+        let there = |p: &Peer| p.lost_since.is_none() && p.link.is_some() && p.place == place;
+        let here: BTreeSet<MemberId> =
+            self.peers.present().filter(|(_, p)| there(p)).map(|(id, _)| id).collect();
+        let mut pairs = BTreeSet::new();
+        for (id, peer) in self.peers.present() {
+            if !here.contains(&id) {
+                // Not reached by us, but by somebody who is.
+                let heard = |p: &Peer| there(p) && p.hears.contains(&id);
+                if self.peers.present().any(|(_, p)| heard(p)) {
+                    pairs.insert((me.min(id), me.max(id)));
+                }
+                continue;
+            }
+            let deaf_to = here.iter().filter(|other| **other != id && !peer.hears.contains(other));
+            pairs.extend(deaf_to.map(|other| (id.min(*other), id.max(*other))));
+        }
+        pairs.into_iter().collect()
     }
 
     fn dials_view(&self) -> Vec<DialView> {

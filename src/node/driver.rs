@@ -30,6 +30,9 @@ const NOTHING: Want =
     Want { size: Size::new(80, 48), decifps: 0, max_kbps: 0, paused: true, focus: false };
 /// The picture of an 80x24 terminal in half blocks.
 const SMALL: Size = Size::new(80, 48);
+/// The wall clock may run this much ahead of the monotonic one between two looks, in ms; more
+/// means that the machine slept.
+const SLEPT_MS: u64 = 3000;
 /// Budgets are looked at again at least this often.
 const BUDGETS_EVERY: Duration = Duration::from_millis(200);
 
@@ -87,6 +90,8 @@ pub struct Node {
     has_camera: bool,
     has_mic: bool,
     wake: Instant,
+    /// The last look at both clocks.
+    looked: Now,
     next_view: Instant,
     next_budgets: Instant,
     ended: Option<EndReason>,
@@ -158,6 +163,7 @@ impl Node {
             has_camera,
             has_mic,
             wake: now.mono,
+            looked: now,
             next_view: now.mono,
             next_budgets: now.mono,
             ended: None,
@@ -216,8 +222,19 @@ impl Node {
         .unwrap_or(self.wake)
     }
 
+    /// A machine that sleeps stops the monotonic clock but not the wall clock.
+    fn notice_sleep(&mut self, now: Now) {
+        let wall = now.wall.0.saturating_sub(self.looked.wall.0);
+        let mono = now.mono.saturating_duration_since(self.looked.mono).as_millis();
+        self.looked = now;
+        if u128::from(wall) > mono + u128::from(SLEPT_MS) {
+            self.input(Input::Woke);
+        }
+    }
+
     fn timers(&mut self) {
         let now = self.now();
+        self.notice_sleep(now);
         for event in self.audio.step(now) {
             self.audio_event(event);
         }

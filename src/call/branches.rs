@@ -1,0 +1,302 @@
+//! When the call fell apart: two branches of one history meet again.
+//!
+//! Both sides of a connection say which branch they are in, with proofs. The group's rule decides
+//! the same way on both: a branch a majority agreed on wins, then the larger, then the older.
+//! Whoever lost stops sealing, sends a key package for its old leaf key and credential to the
+//! winner's member on that connection, and is added there without an invite. Histories never
+//! merge; everybody in the losing branch takes this way for itself.
+
+use super::beat::{Place, UNHEARD};
+use super::changes::{Change, Checker};
+use super::handshake::Stage;
+use super::wishes::Wish;
+use super::*;
+use crate::group::{self, Branch, Expect, OrderTaken, PendingJoin, Reason, RosterRow, Standing};
+use crate::identity::Credential;
+use crate::wire::control::Control;
+
+/// Members apart for this long, with nothing on its way that would bring them together, compare
+/// their branches.
+const APART: Duration = Duration::from_secs(4);
+/// The same branch is not told again on a connection for this long.
+const TOLD: Duration = Duration::from_secs(2);
+/// The way back takes at most this long; then it is tried again, maybe through another member.
+const RETURN: Duration = Duration::from_secs(8);
+
+/// On the way back: the key package is with a member of the other branch.
+pub(super) struct Returning {
+    link: LinkId,
+    /// Who must be in the group we come into: the member that takes us back.
+    door: [u8; 32],
+    pending: PendingJoin,
+    until: Instant,
+}
+
+impl Call {
+    pub(super) fn is_returning(&self) -> bool {
+        self.returning.is_some()
+    }
+
+    pub(super) fn returning_over(&self, link: LinkId) -> bool {
+        self.returning.as_ref().is_some_and(|r| r.link == link)
+    }
+
+    pub(super) fn returning_wake(&self) -> Option<Instant> {
+        self.returning.as_ref().map(|r| r.until)
+    }
+
+    /// A member is somewhere else in the history: behind, ahead, or in another branch.
+    pub(super) fn elsewhere(&mut self, link: LinkId, from: MemberId, theirs: Place, now: Now) {
+        let Some(ours) = self.place() else { return };
+        if theirs.epoch == ours.epoch {
+            return self.send_branch(link, now);
+        }
+        self.help_laggard(link, theirs);
+        let Some(peer) = self.peers.members.get(&from) else { return };
+        let since = if theirs.epoch < ours.epoch { peer.moved } else { self.entered };
+        let apart = peer.apart.map(|at| at.max(since));
+        if apart.is_some_and(|at| at + APART <= now.mono) {
+            self.send_branch(link, now);
+        }
+    }
+
+    /// Tells which branch we are in, if that wasn't told just now.
+    pub(super) fn send_branch(&mut self, link: LinkId, now: Now) {
+        let led = self.is_led(now);
+        let (Some(place), Some(group)) = (self.place(), &self.group) else { return };
+        if self.is_returning() || self.leaving.is_some() {
+            return;
+        }
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if state.told.is_some_and(|(p, at)| p == place && at + TOLD > now.mono) {
+            return;
+        }
+        state.told = Some((place, now.mono));
+        let branch = group.branch(led).encode();
+        self.send_control(link, &Control::Branch(branch.into()));
+    }
+
+    /// The other side says where it is: we answer with what we did since we were together.
+    pub(super) fn take_branch(&mut self, link: LinkId, bytes: &[u8], now: Now) {
+        if let Some(theirs) = self.parse_branch(bytes) {
+            self.answer_branch(link, &theirs, now);
+        }
+    }
+
+    /// We hear our branch's sequencer.
+    fn is_led(&self, now: Now) -> bool {
+        self.sequencer_unheard(now.mono) < UNHEARD
+    }
+
+    fn parse_branch(&mut self, bytes: &[u8]) -> Option<Branch> {
+        if self.is_returning() || self.leaving.is_some() || self.woke.is_some() {
+            return None;
+        }
+        let branch = Branch::parse(bytes);
+        self.counters.malformed += u64::from(branch.is_err());
+        branch.ok()
+    }
+
+    fn answer_branch(&mut self, link: LinkId, theirs: &Branch, now: Now) -> Option<Branch> {
+        let ours = self.group.as_ref()?.branch_for(theirs, self.is_led(now))?;
+        let place = self.place()?;
+        let state = self.links.get_mut(&link)?;
+        state.answered = Some(ours.clone());
+        state.told = Some((place, now.mono));
+        self.send_control(link, &Control::BranchAnswer(ours.encode().into()));
+        Some(ours)
+    }
+
+    /// Compares branches by both answers; whoever lost comes back.
+    pub(super) fn take_branch_answer(
+        &mut self,
+        link: LinkId,
+        bytes: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        let answered = self.links.get_mut(&link).and_then(|state| state.answered.take());
+        let ours = answered.or_else(|| self.answer_branch(link, &theirs, now));
+        let (Some(group), Some(ours)) = (&self.group, ours) else { return Ok(()) };
+        if let Some(state) = self.links.get_mut(&link) {
+            state.answered = None;
+        }
+        match group.compare(&ours, &theirs) {
+            Standing::Theirs => self.come_back(link, now),
+            Standing::Ours | Standing::Same | Standing::NoCommon | Standing::Unproven => Ok(()),
+        }
+    }
+
+    /// Gives up this branch: nothing is sealed any more, a key package goes to the winner.
+    pub(super) fn come_back(&mut self, link: LinkId, now: Now) -> Result<(), CallError> {
+        if self.is_returning() || self.leaving.is_some() {
+            return Ok(());
+        }
+        let Some(door) = self.identity_at(link) else { return Ok(()) };
+        let Some(group) = &self.group else { return Ok(()) };
+        let group_id = group.id();
+        let mut local = self.local_member(group_id, now)?;
+        local.credential = self.my_credential();
+        let check = Checker { group_id, now: now.wall };
+        let (package, pending) = group::key_package(local, group_id, &check)?;
+        self.returning = Some(Returning { link, door, pending, until: now.mono + RETURN });
+        self.send_control(link, &Control::Back(package.into()));
+        self.event(Event::Returning(true));
+        Ok(())
+    }
+
+    /// The identity behind a connection, if it is or was a member.
+    fn identity_at(&self, link: LinkId) -> Option<[u8; 32]> {
+        let key = self.links.get(&link)?.up.as_ref()?.peer_key;
+        if self.former.barred.contains(&key) {
+            return None;
+        }
+        let former = self.former.list.get(&key).map(|f| f.identity.0);
+        former.or_else(|| {
+            let members = self.peers.members.values();
+            members.map(|p| &p.credential).find(|c| c.leaf_key == key).map(|c| c.identity.0)
+        })
+    }
+
+    /// The way back was not found in time: on in our own branch, and again at the next contact.
+    pub(super) fn returning_tick(&mut self, now: Now) {
+        if self.returning.as_ref().is_some_and(|r| r.until <= now.mono) {
+            self.stop_returning();
+        }
+    }
+
+    pub(super) fn stop_returning(&mut self) {
+        if self.returning.take().is_some() {
+            self.event(Event::Returning(false));
+        }
+    }
+
+    /// Somebody of a losing branch asks to be taken back.
+    pub(super) fn take_back(
+        &mut self,
+        link: LinkId,
+        package: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
+        let (Some(group), Some(up)) =
+            (&self.group, self.links.get(&link).and_then(|l| l.up.as_ref()))
+        else {
+            return Ok(());
+        };
+        let key = up.peer_key;
+        let credential = group
+            .read_key_package(package)
+            .ok()
+            .filter(|applicant| applicant.leaf_key == key)
+            .and_then(|applicant| Credential::decode(&applicant.credential).ok())
+            .filter(|c| c.leaf_key == key && c.verify(&group.id(), now.wall).is_ok());
+        let known = self.identity_at(link);
+        let Some(_) = credential.filter(|c| known == Some(c.identity.0)) else {
+            self.counters.bad_group += 1;
+            return Ok(());
+        };
+        if self.is_returning() {
+            return Ok(());
+        }
+        self.wishes.add(Wish::Back { key, package: package.to_vec() });
+        self.pursue(now)
+    }
+
+    /// Sequencer: adds somebody again.
+    pub(super) fn take_back_now(&mut self, package: &[u8], now: Now) -> Result<(), CallError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let check = Checker { group_id: group.id(), now: now.wall };
+        match group.add(package, None, &check) {
+            Ok(pending) => self.commit(pending, now),
+            Err(_) => {
+                // Locked out, barred, or back already: theirs to ask again.
+                self.counters.bad_group += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// The Welcome back: the old group goes, the new one is ours – if it is the same call, and the
+    /// member that took us back is in it.
+    pub(super) fn take_welcome_back(
+        &mut self,
+        link: LinkId,
+        welcome: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(returning) = self.returning.take_if(|r| r.link == link) else { return Ok(()) };
+        let Some(old) = &self.group else { return Ok(()) };
+        let check = Checker { group_id: old.id(), now: now.wall };
+        let expect = Expect { psk: None, host: returning.door };
+        let joined = returning.pending.join(welcome, &expect, &check);
+        match joined {
+            Ok(group) if group.state().host == old.state().host => {
+                self.change_branch(group, now)?;
+                self.event(Event::Returning(false));
+                Ok(())
+            }
+            _ => {
+                self.counters.bad_group += 1;
+                self.event(Event::Returning(false));
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything that belonged to the old branch goes; people are known again by their keys.
+    fn change_branch(&mut self, group: Group, now: Now) -> Result<(), CallError> {
+        let orders = self.group.as_ref().map(Group::orders_held).unwrap_or_default();
+        self.epochs.erase();
+        self.words = None;
+        self.offers.clear();
+        self.group = Some(group);
+        self.wishes.forget_asked();
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let mut news = Vec::new();
+        for order in orders {
+            if matches!(group.take_order(&order), Ok(OrderTaken::Waiting(_))) {
+                news.push(order);
+            }
+        }
+        let rows = group.roster().members;
+        self.rename_all(&rows, now);
+        self.enter_epoch(now, Change { back: true, ..Change::default() })?;
+        let links: Vec<_> = self.peers.connected().collect();
+        for (member, link) in links {
+            self.greet(member, link, now);
+            for order in &news {
+                self.send_control(link, &Control::Order(order.clone().into()));
+            }
+        }
+        self.announce_addresses()?;
+        // Whoever else is still in the old branch hears of the new one.
+        let old: Vec<_> = self.former.list.values().filter_map(|f| f.link).collect();
+        for link in old {
+            self.send_branch(link, now);
+        }
+        self.pursue(now)
+    }
+
+    /// Numbers mean other people in another branch: everybody is known by leaf key, takes the seat
+    /// of the new roster, or becomes a former member.
+    fn rename_all(&mut self, rows: &[RosterRow], now: Now) {
+        let mut old = std::mem::take(&mut self.peers.members);
+        for row in rows {
+            let id = old.iter().find(|(_, p)| p.credential.leaf_key == row.leaf_key);
+            let Some(id) = id.map(|(id, _)| *id) else { continue };
+            let Some(mut peer) = old.remove(&id) else { continue };
+            peer.take_seat(row, self.entered);
+            if let Some(state) = peer.link.and_then(|link| self.links.get_mut(&link)) {
+                state.settle(Stage::Member(row.id));
+            }
+            let name = peer.credential.name.to_string();
+            self.peers.members.insert(row.id, peer);
+            if id != row.id {
+                self.reseated(id, name, row);
+            }
+        }
+        for (id, peer) in old {
+            self.let_go(id, peer, Some(Reason::Lost), None, now);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Members that are out only because they couldn't be heard: they stay known, with their keys and
+//! addresses, for the whole call, are dialled again and again, and need no invite to come back.
+
+use super::handshake::{LinkState, Stage};
+use super::*;
+use crate::identity::IdentityPublic;
+use std::collections::BTreeSet;
+
+/// First pause between two diallings; doubles …
+const FIRST: Duration = Duration::from_millis(500);
+/// … up to this.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Former members remembered.
+pub const MAX_FORMER: usize = 64;
+
+/// Everybody who was a member and may be again, by leaf key.
+#[derive(Default)]
+pub(super) struct Formers {
+    pub(super) list: BTreeMap<[u8; 32], Former>,
+    /// Leaf keys of those who were removed by decision.
+    pub(super) barred: BTreeSet<[u8; 32]>,
+}
+
+/// One of them.
+pub(super) struct Former {
+    pub(super) identity: IdentityPublic,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) link: Option<LinkId>,
+    dialling: bool,
+    tried: usize,
+    pause: Duration,
+    next_dial: Option<Instant>,
+}
+
+impl Formers {
+    /// Identities that may come back.
+    pub(super) fn waiting_for(&self) -> impl Iterator<Item = IdentityPublic> + '_ {
+        self.list.values().map(|former| former.identity)
+    }
+
+    pub(super) fn remember(&mut self, key: [u8; 32], former: Former) {
+        if self.barred.contains(&key) {
+            return;
+        }
+        while self.list.len() >= MAX_FORMER {
+            self.list.pop_first();
+        }
+        self.list.insert(key, former);
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let open = self.list.values().filter(|f| f.link.is_none() && !f.dialling);
+        open.filter_map(|f| f.next_dial).min()
+    }
+
+    pub(super) fn unlink(&mut self, id: LinkId, now: Instant) {
+        for former in self.list.values_mut().filter(|f| f.link == Some(id)) {
+            former.link = None;
+            former.next_dial = Some(now + former.pause);
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, key: &[u8; 32], now: Instant) {
+        let Some(former) = self.list.get_mut(key) else { return };
+        former.dialling = false;
+        former.tried += 1;
+        former.next_dial = Some(now + former.pause);
+        if former.tried % former.addresses.len().max(1) == 0 {
+            former.pause = (former.pause * 2).min(LONGEST);
+        }
+    }
+}
+
+impl Former {
+    pub(super) fn new(
+        identity: IdentityPublic,
+        addresses: Vec<SocketAddr>,
+        link: Option<LinkId>,
+        now: Instant,
+    ) -> Self {
+        let next_dial = Some(now + FIRST);
+        Self { identity, addresses, link, dialling: false, tried: 0, pause: FIRST, next_dial }
+    }
+}
+
+impl Call {
+    /// A connection's key belongs to a former member: it is theirs now.
+    pub(super) fn adopt_former(&mut self, id: LinkId, key: [u8; 32], now: Now) {
+        let Some(up) = self.links.get(&id).and_then(|l| l.up.clone()) else { return };
+        let Some(former) = self.former.list.get_mut(&key) else { return };
+        let old = former.link.filter(|old| *old != id);
+        if let Some(old_up) = old.and_then(|old| self.links.get(&old)).and_then(|l| l.up.as_ref()) {
+            let glare = old_up.dialled != up.dialled;
+            if glare && up.dialled != (self.leaf.public() < key) {
+                self.close_link(id, close::DUPLICATE);
+                return;
+            }
+        }
+        former.link = Some(id);
+        former.dialling = false;
+        former.pause = FIRST;
+        if up.dialled && !former.addresses.contains(&up.remote) {
+            former.addresses.insert(0, up.remote);
+        }
+        if let Some(old) = old {
+            self.close_link(old, close::DUPLICATE);
+        }
+        if let Some(state) = self.links.get_mut(&id) {
+            state.settle(Stage::Former(key));
+        }
+        self.out.push_back(Output::Authenticated(id));
+        self.send_branch(id, now);
+    }
+
+    pub(super) fn dial_formers(&mut self, now: Now) {
+        if self.leaving.is_some() || self.group.is_none() {
+            return;
+        }
+        let due = |f: &Former| {
+            f.link.is_none() && !f.dialling && f.next_dial.is_some_and(|t| t <= now.mono)
+        };
+        let keys: Vec<_> =
+            self.former.list.iter().filter(|(_, f)| due(f)).map(|(key, _)| *key).collect();
+        for key in keys {
+            let link = self.fresh_link();
+            let Some(former) = self.former.list.get_mut(&key) else { continue };
+            former.next_dial = None;
+            let to = former.addresses.get(former.tried % former.addresses.len().max(1)).copied();
+            let Some(to) = to else { continue };
+            former.dialling = true;
+            self.links.insert(link, LinkState::dialling_former(key));
+            self.out.push_back(Output::Dial(link, to));
+        }
+    }
+
+    /// Somebody was removed by decision: not waited for, not let back in.
+    pub(super) fn bar(&mut self, who: &IdentityPublic, now: Now) {
+        let keys = self.former.list.iter().filter(|(_, f)| f.identity == *who).map(|(k, _)| *k);
+        let mut keys: Vec<_> = keys.collect();
+        let ids: Vec<_> = self
+            .peers
+            .members
+            .iter()
+            .filter(|(_, p)| p.credential.identity == *who)
+            .map(|(_, p)| p.credential.leaf_key)
+            .collect();
+        keys.extend(ids);
+        for key in keys {
+            self.former.barred.insert(key);
+            if let Some(link) = self.former.list.remove(&key).and_then(|f| f.link) {
+                self.send_orders(link);
+                self.part(link, close::REMOVED, now);
+            }
+        }
+    }
+}

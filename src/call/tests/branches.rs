@@ -1,0 +1,3 @@
+//! The call falls apart and comes together.
+
+use super::*;

@@ -1,0 +1,82 @@
+//! Knocking and being turned away.
+
+use super::*;
+
+#[test]
+fn headless_without_admit_refuses_at_once() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Nobody);
+    let ben = world.join("Ben Nevis", world.invite(ada));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.ended(ben), Some(&EndReason::Refused(RefusedWhy::Declined)));
+    assert_eq!(world.names(ada), ["Ada Byron"]);
+}
+
+#[test]
+fn an_unanswered_knock_ends_after_two_minutes() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Ask);
+    let ben = world.join("Ben Nevis", world.invite(ada));
+    world.run(Duration::from_secs(119));
+    assert_eq!(world.ended(ben), None);
+    assert_eq!(world.view(ada).knocks.len(), 1);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.ended(ben), Some(&EndReason::Refused(RefusedWhy::Declined)));
+    assert!(world.view(ada).knocks.is_empty());
+}
+
+#[test]
+fn a_used_up_or_unknown_invite_says_so() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Any);
+    world.parties[ada].call.config.invite_uses = 1;
+    world.user(ada, Command::NewInvite(vec![address(0)]));
+    let invite = world.invite(ada).to_text();
+    world.join("Ben Nevis", Invite::parse(&invite).unwrap());
+    world.run(Duration::from_secs(1));
+    let cleo = world.join("Cleo Stone", Invite::parse(&invite).unwrap());
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.ended(cleo), Some(&EndReason::Refused(RefusedWhy::UsedUp)));
+
+    // A secret of Eve's own under the host's name.
+    let real = Invite::parse(&invite).unwrap();
+    let now = world.now.wall;
+    let expires = Wall(now.0 + 3_600_000);
+    let forged = Invite::new(real.host, Secret::build(|b| b.fill(7)), expires, 1, vec![address(0)]);
+    let eve = world.join("Eve Tapper", forged);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.ended(eve), Some(&EndReason::Refused(RefusedWhy::UnknownInvite)));
+}
+
+#[test]
+fn somebody_else_at_the_hosts_address_is_noticed() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Any);
+    let mallory = world.host(Admit::Any);
+    // Mallory knows the invite's secret (it was copied) but not Ada's key.
+    let text = world.invite(ada).to_text();
+    let copied = Invite::parse(&text).unwrap();
+    let expires = copied.expires;
+    world.parties[mallory].call.invites.push(OpenInvite { invite: copied, text, left: 1, expires });
+    let mut invite = world.invite(ada);
+    invite.addresses = vec![address(mallory)];
+    let ben = world.join("Ben Nevis", invite);
+    world.run(Duration::from_secs(1));
+    assert!(
+        matches!(world.ended(ben), Some(EndReason::WrongIdentity(_))),
+        "{:?}",
+        world.ended(ben)
+    );
+}
+
+#[test]
+fn unreachable_lists_every_address_tried() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Any);
+    let mut invite = world.invite(ada);
+    invite.addresses = vec![address(50), address(51)];
+    let ben = world.join("Ben Nevis", invite);
+    world.run(Duration::from_secs(1));
+    let Some(EndReason::Unreachable(list)) = world.ended(ben) else { panic!("still there") };
+    assert_eq!(list.len(), 2);
+}

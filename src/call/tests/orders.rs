@@ -1,0 +1,3 @@
+//! Decisions.
+
+use super::*;

@@ -1,0 +1,184 @@
+//! The sequencer is gone, or does not do its work.
+
+use super::*;
+
+fn successions(world: &World, party: usize) -> Vec<bool> {
+    let events = world.parties[party].events.iter();
+    events
+        .filter_map(|e| match e {
+            Event::Succession { split } => Some(*split),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_dead_sequencer_is_succeeded_within_five_seconds() {
+    let mut world = World::of(4);
+    world.cut.push(0);
+    world.run(secs(5));
+    for party in 1..4 {
+        assert_eq!(successions(&world, party), [false], "{party}");
+        assert_eq!(world.view(party).sequencer, Some(world.id_of(1, 2)));
+        assert!(!world.view(party).split);
+    }
+    world.talk(&[1, 2, 3]);
+    // Lost, in the end removed; the rest agree.
+    world.run(secs(25));
+    world.agree(&[1, 2, 3]);
+}
+
+#[test]
+fn of_two_people_the_one_left_goes_on_in_a_branch_of_its_own() {
+    let mut world = World::of(2);
+    world.cut.push(0);
+    world.run(secs(6));
+    assert!(successions(&world, 1).is_empty());
+    world.run(secs(4));
+    assert_eq!(successions(&world, 1), [true]);
+    assert!(world.view(1).split);
+    world.run(secs(25));
+    world.agree(&[1]);
+}
+
+#[test]
+fn a_short_outage_changes_nothing() {
+    for n in [2, 4] {
+        let mut world = World::of(n);
+        let epoch = world.view(0).epoch;
+        world.cut.push(0);
+        world.run(Duration::from_millis(if n == 2 { 6500 } else { 2500 }));
+        world.cut.clear();
+        world.run(secs(3));
+        let all: Vec<_> = (0..n).collect();
+        world.agree(&all);
+        assert_eq!(world.view(0).epoch, epoch);
+        world.user(1, Command::Rekey);
+        world.run(secs(2));
+        world.agree(&all);
+        assert!(world.view(0).epoch > epoch);
+    }
+}
+
+#[test]
+fn a_sequencer_heard_through_others_is_not_silent() {
+    let mut world = World::of(4);
+    let epoch = world.view(0).epoch;
+    // Ben and Ada don't reach each other.
+    world.partition(&[0], &[1]);
+    world.run(secs(60));
+    world.agree(&[0, 1, 2, 3]);
+    assert_eq!(world.view(0).epoch, epoch);
+    let pair = (world.id_of(0, 2), world.id_of(1, 2));
+    assert_eq!(world.view(2).unreachable, [pair]);
+    world.user(0, Command::Rekey);
+    world.run(secs(3));
+    world.agree(&[0, 1, 2, 3]);
+    assert!(world.view(1).epoch > epoch);
+}
+
+#[test]
+fn half_connected_members_choose_whoever_reaches_most() {
+    let mut world = World::of(6);
+    // Ben reaches Cleo only; Cleo reaches all. Then Ada dies.
+    world.partition(&[1], &[3, 4, 5]);
+    world.run(secs(4));
+    world.cut.push(0);
+    world.run(secs(6));
+    let cleo = world.id_of(2, 3);
+    for party in 1..6 {
+        assert_eq!(world.view(party).sequencer, Some(cleo), "{party}");
+        assert_eq!(successions(&world, party), [false], "{party}");
+    }
+}
+
+#[test]
+fn two_sequencers_in_a_row_may_die() {
+    let mut world = World::of(5);
+    world.cut.push(0);
+    world.run(secs(5));
+    world.cut.push(1);
+    world.run(secs(5));
+    // Three of five are left: still a majority.
+    for party in 2..5 {
+        assert_eq!(successions(&world, party), [false, false], "{party}");
+    }
+    world.talk(&[2, 3, 4]);
+    world.run(secs(30));
+    world.agree(&[2, 3, 4]);
+}
+
+#[test]
+fn the_sequencer_that_comes_back_follows_its_successor() {
+    let mut world = World::of(3);
+    world.cut.push(0);
+    world.run(secs(6));
+    world.cut.clear();
+    world.run(secs(15));
+    world.agree(&[0, 1, 2]);
+    world.talk(&[0, 1, 2]);
+}
+
+#[test]
+fn a_wish_to_leave_reaches_the_successor() {
+    let mut world = World::of(4);
+    world.cut.push(0);
+    world.run(secs(5));
+    world.user(3, Command::Leave);
+    world.run(secs(2));
+    assert_eq!(world.ended(3), Some(&EndReason::Left));
+    assert_eq!(world.names(1), ["Ada Byron", "Ben Nevis", "Cleo Stone"]);
+    assert_eq!(world.names(2), world.names(1));
+}
+
+#[test]
+fn waking_members_seal_nothing_before_the_sequencer_answers() {
+    let mut world = World::of(3);
+    world.sleep(2, secs(5));
+    world.audio(2, 9);
+    assert_eq!(world.view(2).held, Some(Held::Woke));
+    world.run(Duration::from_millis(30));
+    assert_eq!((world.heard(0, 9), world.heard(1, 9)), (0, 0));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.view(2).held, None);
+    world.agree(&[0, 1, 2]);
+    world.talk(&[0, 1, 2]);
+}
+
+#[test]
+fn whoever_slept_through_a_removal_seals_nothing_for_the_removed() {
+    let mut world = World::of(4);
+    let dora = world.id_of(3, 0);
+    world.parties[2].awake = false;
+    world.run(secs(1));
+    world.user(0, Command::Remove(dora));
+    world.run(secs(8));
+    assert!(matches!(world.ended(3), Some(EndReason::Removed { .. })));
+    world.parties[2].awake = true;
+    world.parties[2].slept += secs(9);
+    world.input(2, Input::Woke);
+    world.carried.clear();
+    for _ in 0..50 {
+        world.audio(2, 9);
+        world.run(Duration::from_millis(10));
+    }
+    world.run(secs(2));
+    world.agree(&[0, 1, 2]);
+    assert_eq!(world.heard(3, 9), 0);
+}
+
+#[test]
+fn cut_off_members_stop_sealing_after_ten_seconds() {
+    let mut world = World::of(3);
+    // All messages from and to Cleo stand still; the connections don't end.
+    world.cut.push(2);
+    world.run(secs(7));
+    assert_eq!(world.view(2).held, None);
+    let mut held = false;
+    for _ in 0..60 {
+        world.run(Duration::from_millis(100));
+        held |= world.view(2).held == Some(Held::CutOff);
+    }
+    // Either it stopped, or it leads a branch of its own by then.
+    assert!(held || world.view(2).split);
+}
