@@ -5,8 +5,8 @@
 //! the cut heals or the connection has been idle for too long.
 
 mod adversary;
-mod contacts;
 mod branches;
+mod contacts;
 mod door;
 mod keys;
 mod ledgers;

@@ -47,7 +47,7 @@ fn a_short_outage_changes_nothing() {
         let mut world = World::of(n);
         let epoch = world.view(0).epoch;
         world.cut.push(0);
-        world.run(Duration::from_millis(if n == 2 { 6500 } else { 2500 }));
+        world.run(Duration::from_millis(if n == 2 { 6500 } else { 1500 }));
         world.cut.clear();
         world.run(secs(3));
         let all: Vec<_> = (0..n).collect();
