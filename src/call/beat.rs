@@ -111,6 +111,10 @@ impl Call {
             peer.hears = unmask(&order, heartbeat.heard);
         }
         peer.stand(theirs, ours, now.mono);
+        if theirs == ours && std::mem::take(&mut peer.fresh) {
+            // Whatever we said before it took its seat, it may not have understood.
+            self.greet(from, link, now);
+        }
         if theirs == ours && !heartbeat.beat.is_empty() {
             self.take_beat(from, &heartbeat.beat, now);
         }

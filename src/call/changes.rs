@@ -318,7 +318,14 @@ impl Call {
     /// Sequencer: commits what was asked for and ordered.
     pub(super) fn commit_pool(&mut self, now: Now) -> Result<(), CallError> {
         if self.group.as_ref().is_some_and(Group::must_hand_over) {
-            return self.hand_over(now);
+            let reached = |p: &Peer| p.lost_since.is_none() && p.link.is_some();
+            if self.peers.members.values().any(reached) {
+                return self.hand_over(now);
+            }
+            // Ordered out, and nobody there to lead on.
+            let by = self.host_name();
+            self.finish(EndReason::Removed { by });
+            return Ok(());
         }
         let Some(group) = &mut self.group else { return Ok(()) };
         let check = Checker { group_id: group.id(), now: now.wall };

@@ -697,12 +697,16 @@ impl Call {
         }
     }
 
-    /// Strangers whose key the roster now names become members.
+    /// Strangers and former members whose key the roster now names become members.
     pub(super) fn adopt_waiting(&mut self, now: Now) {
         let waiting: Vec<_> = self
             .links
             .iter()
-            .filter(|(_, l)| l.stage == Stage::Stranger)
+            .filter(|(_, l)| matches!(l.stage, Stage::Stranger | Stage::Former(_)))
+            .filter(|(_, l)| {
+                let waits = l.stage == Stage::Stranger;
+                waits || l.key().is_some_and(|key| self.member_with_key(&key).is_some())
+            })
             .filter_map(|(id, l)| Some((*id, l.key()?)))
             .collect();
         for (id, key) in waiting {

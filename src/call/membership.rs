@@ -297,7 +297,6 @@ impl Call {
     /// Tells a member about us: where we are, what we send, what we want of it.
     pub(super) fn greet(&mut self, member: MemberId, link: LinkId, now: Now) {
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        peer.fresh = false;
         let wants = peer.my_want;
         let Tracks { mic, camera } = self.tracks;
         self.tell(member, MemberMessage::Tracks { mic, camera });

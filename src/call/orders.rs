@@ -11,7 +11,7 @@ use crate::wire::control::Control;
 
 impl Call {
     /// Signs a decision, takes it in, tells everybody.
-    fn decide(&mut self, kind: OrderKind, now: Now) -> Result<(), CallError> {
+    pub(super) fn decide(&mut self, kind: OrderKind, now: Now) -> Result<(), CallError> {
         let Some(group) = &mut self.group else { return Err(CallError::Gone("the call")) };
         let order = group.draft_order(kind)?;
         let fields = order.fields();
@@ -170,7 +170,7 @@ impl Call {
         mine == host || (!founder_here && group.is_sequencer())
     }
 
-    fn host_name(&self) -> String {
+    pub(super) fn host_name(&self) -> String {
         let Some(group) = &self.group else { return String::new() };
         let host = group.state().host;
         let members = self.peers.members.values();

@@ -68,6 +68,9 @@ struct World {
     since: BTreeMap<(usize, usize), Instant>,
     /// What waits for a cut to heal.
     held: Vec<(usize, usize, Input)>,
+    /// Own mistakes of participants (a knock that can't be granted) are expected.
+    forgive: bool,
+    start: Instant,
 }
 
 fn config(name: &str, admit: Admit) -> CallConfig {
@@ -129,6 +132,8 @@ impl World {
             apart: BTreeSet::new(),
             since: BTreeMap::new(),
             held: Vec::new(),
+            forgive: false,
+            start: mono,
         }
     }
 
@@ -188,7 +193,8 @@ impl World {
     fn input(&mut self, party: usize, input: Input) {
         let now = self.now_of(party);
         let p = &mut self.parties[party];
-        p.call.handle(now, &mut self.rng, input).unwrap();
+        let result = p.call.handle(now, &mut self.rng, input);
+        assert!(self.forgive || result.is_ok(), "{party}: {result:?}");
         self.drain(party);
     }
 
@@ -282,6 +288,11 @@ impl World {
                 p.call.handle(now, &mut self.rng, Input::Words(*epoch, words)).unwrap();
             }
             _ => {}
+        }
+        if std::env::var_os("TRACE_CALLS").is_some() && !matches!(event, Event::Budgets) {
+            let at = self.now.mono.saturating_duration_since(self.start).as_millis();
+            let text = format!("{event:?}");
+            println!("{at:>7} {party} {}", text.get(..140).unwrap_or(&text));
         }
         self.parties[party].events.push(event);
     }
