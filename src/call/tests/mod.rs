@@ -70,7 +70,6 @@ struct World {
     held: Vec<(usize, usize, Input)>,
     /// Own mistakes of participants (a knock that can't be granted) are expected.
     forgive: bool,
-    start: Instant,
 }
 
 fn config(name: &str, admit: Admit) -> CallConfig {
@@ -133,7 +132,6 @@ impl World {
             since: BTreeMap::new(),
             held: Vec::new(),
             forgive: false,
-            start: mono,
         }
     }
 
@@ -288,11 +286,6 @@ impl World {
                 p.call.handle(now, &mut self.rng, Input::Words(*epoch, words)).unwrap();
             }
             _ => {}
-        }
-        if std::env::var_os("TRACE_CALLS").is_some() && !matches!(event, Event::Budgets) {
-            let at = self.now.mono.saturating_duration_since(self.start).as_millis();
-            let text = format!("{event:?}");
-            println!("{at:>7} {party} {}", text.get(..140).unwrap_or(&text));
         }
         self.parties[party].events.push(event);
     }

@@ -17,7 +17,6 @@ fn sixteen_members_agree_for_a_kilobyte_a_second_each() {
     assert!(rate(0) <= 8000, "sequencer: {} B/s", rate(0));
     let most = (1..16).map(rate).max().unwrap();
     assert!(most <= 1000, "member: {most} B/s");
-    println!("sequencer {} B/s, members at most {most} B/s", rate(0));
 }
 
 #[test]
