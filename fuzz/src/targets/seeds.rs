@@ -15,7 +15,7 @@ use facetty::secret::Secret;
 use facetty::store::contacts::{Contacts, How};
 use facetty::store::identity::{self, Stored};
 use facetty::time::{MediaTime, Wall};
-use facetty::wire::control::{Ack, Control, MemberMessage};
+use facetty::wire::control::{Ack, Control, Heartbeat, MemberMessage};
 use facetty::wire::handshake::{AnswerBody, Knock, ProofBody};
 use facetty::wire::link::MemberId;
 use facetty::wire::media::{encode_audio, encode_video};
@@ -97,14 +97,26 @@ fn control() -> Vec<Vec<u8>> {
         Control::Knock(Knock { invite_id: [1; 8], mac: [2; 32] }),
         Control::Ack(Ack {
             epoch: 70,
-            commit_hash: hash,
             auth_hash: hash,
             signature: [4; 64],
             statement: Bytes::from_static(&[5; 90]),
         }),
-        Control::Heartbeat { epoch: 3, confirmation_hash: hash },
-        Control::Offer { hash },
-        Control::Fetch { hash },
+        Control::Heartbeat(Heartbeat {
+            epoch: 3,
+            confirmation: [6; 8],
+            heard: 0b1011,
+            beat: Bytes::from_static(&[7; 112]),
+        }),
+        Control::Offer { epoch: 3, hash },
+        Control::Fetch { epoch: 3, hash },
+        Control::GrantRequest { epoch: 3, confirmation: [6; 8], term: 2 },
+        Control::WelcomeFor {
+            proposer: MemberId(1),
+            key: hash,
+            welcome: Bytes::from_static(&[8; 60]),
+        },
+        Control::Pong { nonce: 9, epoch: 3, confirmation: [6; 8] },
+        Control::BranchAnswer(Bytes::from_static(&[1, 1, 0, 0])),
         Control::Hello { epoch: 20_000 },
         Control::Bundle(Bytes::from_static(&[0xb1, 0, 0, 0, 0, 0, 1, 9])),
         Control::Sealed(Bytes::from_static(&[0x89, 12, 17, 1, 2, 3])),

@@ -490,7 +490,8 @@ impl World {
             let view = self.view(*party);
             let mut theirs = self.names(*party);
             let mut ours = names.clone();
-            (theirs.sort(), ours.sort());
+            theirs.sort();
+            ours.sort();
             assert_eq!(theirs, ours, "{party}'s roster");
             assert_eq!(view.epoch, epoch, "{party}'s epoch");
             assert_eq!(view.authenticator, keys, "{party}'s keys");
