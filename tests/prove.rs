@@ -6,7 +6,6 @@ fn held(id: u8) {
     let claim = claim(id).expect("a claim of this number");
     let Shown::Live(attack) = claim.shown else { panic!("{} is not shown live", claim.claim) };
     let outcome = attack(&mut Lab::new(false, 1)).expect("the lab works");
-    println!("{id}: {}", outcome.evidence);
     assert!(outcome.held(), "{}: {:?}\n{}", claim.claim, outcome.wanting(), outcome.evidence);
 }
 

@@ -6,7 +6,7 @@ use crate::sim::attacks::{CLAIMS, Claim, Lab, LabError, Outcome, Shown, claim};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Row {
 /// Carries the attacks out and reports; ends with 1 if a claim isn't held.
 pub fn run(options: &ProveOptions) -> Result<Exit, Failure> {
     let claims = chosen(&options.claims)?;
-    let (done, results) = channel();
+    let (done, results) = sync_channel(claims.len().max(1));
     let next = AtomicUsize::new(0);
     let mut out = Out::default();
     let mut rows: BTreeMap<usize, Row> = BTreeMap::new();
@@ -109,7 +109,12 @@ fn chosen(numbers: &[u8]) -> Result<Vec<&'static Claim>, Failure> {
 /// Attacks that measure the whole process wait for all others, and others for them.
 static PROCESS: RwLock<()> = RwLock::new(());
 
-fn work(claims: &[&'static Claim], next: &AtomicUsize, full: bool, done: &Sender<(usize, Row)>) {
+fn work(
+    claims: &[&'static Claim],
+    next: &AtomicUsize,
+    full: bool,
+    done: &SyncSender<(usize, Row)>,
+) {
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let Some(claim) = claims.get(n).copied() else { return };

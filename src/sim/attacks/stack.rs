@@ -56,9 +56,11 @@ pub(crate) struct Stack {
     eve: Arc<Mutex<Eve>>,
     clock: Clock,
     seed: u64,
-    /// Somebody else who watches instead of Eve, and where keys are noted for a search of memory.
-    collector: Option<(Arc<dyn Witness>, Arc<Mutex<Masked>>)>,
+    collector: Option<Collector>,
 }
+
+/// Somebody else who watches instead of Eve, and where keys are noted for a search of memory.
+type Collector = (Arc<dyn Witness>, Arc<Mutex<Masked>>);
 
 /// One participant.
 pub(crate) struct Side {
