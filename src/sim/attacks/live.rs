@@ -362,8 +362,8 @@ async fn commit(setting: &Setting, mischief: &Mischief) -> Result<(), LabError> 
         let forged = Control::Bundle(bundle.into()).encode();
         let _ = link.send(Send::Control(forged.into()));
         mischief.count();
-        // Counted as taken unless Ada closes the connection.
-        let closed = timeout(Duration::from_secs(2), async {
+        // Counted as taken unless Ada closes the connection, as she does with any stranger in time.
+        let closed = timeout(Duration::from_secs(8), async {
             while !matches!(link.event().await, LinkEvent::Down(_)) {}
         });
         let taken = closed.await.is_err();
