@@ -1,6 +1,8 @@
 //! The list of claims, in the protocol's order.
 
-use super::{Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, order, people, tls};
+use super::{
+    Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, order, people, records, tls,
+};
 
 /// Everything promised.
 pub const CLAIMS: &[Claim] = &[
@@ -207,12 +209,12 @@ pub const CLAIMS: &[Claim] = &[
         "the same search during the call",
         memory::wiped,
     )),
-    elsewhere(
+    live(
         30,
         "A changed ledger is noticed",
         "changes, drops, reorders lines of a ledger",
         "the ledger as it was",
-        Shown::NotYet,
+        records::tampered,
     ),
     elsewhere(
         31,

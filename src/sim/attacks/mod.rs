@@ -18,6 +18,7 @@ mod manners;
 mod memory;
 mod order;
 mod people;
+mod records;
 mod stack;
 mod tls;
 mod world;
