@@ -234,7 +234,8 @@ pub fn compare(a: &Ledger, b: &Ledger) -> Comparison {
             (std::cmp::Ordering::Greater, true, _) => drop(right.next()),
             (std::cmp::Ordering::Equal, ..) if x.confirmation == y.confirmation => {
                 (epochs, last) = (epochs + 1, x.epoch);
-                (left.next(), right.next());
+                left.next();
+                right.next();
             }
             _ => {
                 let (epoch_a, epoch_b) = (x.epoch, y.epoch);
