@@ -10,7 +10,7 @@ use facetty::media::source::pattern::{ADA, Render, time_of};
 use facetty::paint::{Depth, Mode, Painter, Rect};
 use facetty::seal::{Opener, Receipt, Sealers};
 use facetty::secret::Secret;
-use facetty::wire::media::{decode, encode_video};
+use facetty::wire::media::{Padding, decode, encode_video};
 use facetty::wire::sframe::{Header, StreamKind};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -49,9 +49,10 @@ fn whole_path(c: &mut Criterion) {
                     keyframe: picture.keyframe,
                     size,
                     bytes: picture.bytes,
+                    room: 0,
                 };
                 let sealer = sealers.of(StreamKind::Video);
-                let sealed = sealer.seal(&encode_video(&video, 1)).expect("sealed");
+                let sealed = sealer.seal(&encode_video(&video, Padding::Steps)).expect("sealed");
                 let (header, _) = Header::decode(&sealed.bytes).expect("a header");
                 let opened = opener.open(header, &sealed.bytes).expect("opened");
                 let Ok(Coded::Video(video)) = decode(StreamKind::Video, &opened) else { return };

@@ -99,6 +99,7 @@ fn config(name: &str, at: SocketAddr) -> Result<CallConfig, Box<dyn Error>> {
         known: Vec::new(),
         addresses: vec![at],
         knock_life: Duration::from_secs(120),
+        constant_rate: false,
     })
 }
 

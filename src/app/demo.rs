@@ -279,6 +279,7 @@ fn config(name: &str, admit: Admit) -> Result<CallConfig, Failure> {
         known: Vec::new(),
         addresses: Vec::new(),
         knock_life: Duration::from_secs(120),
+        constant_rate: false,
     })
 }
 

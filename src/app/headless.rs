@@ -334,6 +334,9 @@ impl Lines {
             Event::Split(member) => {
                 self.write(json!({"event": "split", "member": member.0}));
             }
+            Event::Thin(member, thin) => {
+                self.write(json!({"event": "thin", "member": member.0, "thin": thin}));
+            }
             Event::BadGroupMessage { from, why } => {
                 self.write(json!({"event": "bad_group_message", "from": from.0, "why": why}));
             }

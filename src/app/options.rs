@@ -68,6 +68,8 @@ pub struct MediaOptions {
     pub decifps: Option<u16>,
     /// How pictures become cells.
     pub graphics: Graphics,
+    /// What the line sees follows the network alone: `--constant-rate`.
+    pub constant_rate: bool,
 }
 
 /// Who is let in without asking: `--admit`.

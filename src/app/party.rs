@@ -75,6 +75,7 @@ pub fn assemble(
         known: known(contacts),
         addresses: addresses.clone(),
         knock_life: KNOCK_LIFE,
+        constant_rate: party.media.constant_rate,
     };
     let mut rng = crate::app::entropy();
     let mut call = match way {

@@ -18,6 +18,7 @@ use crate::store::contacts::Contacts;
 use crate::term;
 use crate::tui::keymap;
 use crate::tui::model::{Model, Screen, TileRole};
+use crate::tui::strings;
 use crate::tui::summary::{self, Summary};
 use crate::tui::theme::Theme;
 use crate::tui::update::Command;
@@ -491,6 +492,12 @@ impl<'o> Play<'o> {
                 };
                 self.model.tell(format!("{name} {how}"), now);
                 self.words_changed(format!("{name} {how}"));
+            }
+            NodeEvent::Call(Event::Thin(member, thin)) => {
+                let view = self.up.view.borrow().clone();
+                let name = view.call.members.iter().find(|m| m.id == member);
+                let name = name.map_or("somebody", |m| m.name.as_str());
+                self.model.tell(strings::width(name, thin), now);
             }
             NodeEvent::Call(Event::Refused { why, .. }) => {
                 self.model.tell(format!("somebody was turned away: {why:?}"), now);

@@ -11,7 +11,7 @@ use crate::media::frame::Coded;
 use crate::seal::{OpenError, Opener, Receipt, Sealers};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
-use crate::wire::media;
+use crate::wire::media::{self, Padding};
 use crate::wire::sframe::{Header, Kid, StreamKind};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -35,8 +35,6 @@ const COPY_AFTER: Duration = Duration::from_millis(15);
 const COPY_MOST: usize = 4096;
 /// Second copies that may wait at once.
 const MAX_COPIES: usize = 64;
-/// Video plaintexts are rounded up to a multiple of this many bytes (1: not at all).
-const VIDEO_STEP: usize = 1;
 
 /// A sealed object as it goes out, for the estimator.
 pub struct SealedOut {
@@ -276,6 +274,10 @@ impl Call {
         if links.is_empty() {
             return;
         }
+        let padding = match coded {
+            Coded::Video(video) => self.padding(video.room, links.iter().map(|(id, _)| *id)),
+            Coded::Audio(_) => Padding::None,
+        };
         let Some(sealers) = self.epochs.sealers(now.mono) else {
             self.counters.gated += 1;
             return;
@@ -285,7 +287,7 @@ impl Call {
                 sealers.of(StreamKind::Audio).seal(&media::encode_audio(audio, 0))
             }
             Coded::Video(video) => {
-                sealers.of(StreamKind::Video).seal(&media::encode_video(video, VIDEO_STEP))
+                sealers.of(StreamKind::Video).seal(&media::encode_video(video, padding))
             }
         };
         let Ok(sealed) = sealed else { return };

@@ -9,6 +9,7 @@ use crate::media::frame::Want;
 use crate::media::rate::estimator::{Estimator, Feedback as Freshness};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
+use crate::wire::media::Padding;
 use crate::wire::report::{Arrival, Report};
 use std::collections::BTreeSet;
 
@@ -29,6 +30,10 @@ const COPIES_FROM: f64 = 0.02;
 const COPIES_FOR: Duration = Duration::from_secs(10);
 /// … unless the path is short of room: then the losses are our own doing.
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
+/// Below this rate, in bit/s, the lengths of pictures are not hidden …
+const THIN: u64 = 120_000;
+/// … until it is this much again.
+const WIDE_AGAIN: u64 = 180_000;
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
 
@@ -65,6 +70,8 @@ pub(super) struct Feedback {
     gaps: BTreeMap<u64, Gaps>,
     lost: u32,
     pub(super) received_bytes: u64,
+    /// The path carries too little for hiding the lengths of pictures.
+    thin: bool,
 }
 
 impl Feedback {
@@ -79,7 +86,14 @@ impl Feedback {
             gaps: BTreeMap::new(),
             lost: 0,
             received_bytes: 0,
+            thin: false,
         }
+    }
+
+    /// Looks whether the path became thin or wide enough again; tells a change.
+    fn look_at_width(&mut self, rate: u64) -> Option<bool> {
+        let thin = rate < if self.thin { WIDE_AGAIN } else { THIN };
+        (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
@@ -202,6 +216,7 @@ impl Call {
             feedback.copies_until = Some(now.mono + COPIES_FOR);
         }
         let rate = feedback.estimator.rate_bps(now.mono);
+        let width = feedback.look_at_width(rate);
         // A step of an eighth is worth telling the connection and the encoder.
         if rate.abs_diff(feedback.told_rate) * 8 >= feedback.told_rate {
             feedback.told_rate = rate;
@@ -210,6 +225,24 @@ impl Call {
             }
             self.event(Event::Budgets);
         }
+        if let Some(thin) = width.filter(|_| !self.config.constant_rate) {
+            self.event(Event::Thin(from, thin));
+        }
+    }
+
+    /// How the length of a picture for these members is hidden. One that goes to a thin path is
+    /// not, for all of them: it is sealed once.
+    pub(super) fn padding(&self, room: u16, mut to: impl Iterator<Item = MemberId>) -> Padding {
+        if self.config.constant_rate {
+            return Padding::Multiple(room);
+        }
+        let thin = to.any(|member| self.peers.feedback_ref(member).is_some_and(|f| f.thin));
+        if thin { Padding::None } else { Padding::Steps }
+    }
+
+    /// Was this call asked to show the line a constant rate?
+    pub fn constant_rate(&self) -> bool {
+        self.config.constant_rate
     }
 
     /// Does this member get every picture twice, because the path loses packets?

@@ -73,6 +73,9 @@ pub struct CallConfig {
     pub addresses: Vec<SocketAddr>,
     /// Unanswered knocks are refused after this time (2 min).
     pub knock_life: Duration,
+    /// What the line sees of the picture follows the network alone: every picture takes a multiple
+    /// of one length, a camera that is off is covered, thin paths get no exception.
+    pub constant_rate: bool,
 }
 
 /// What happened.
@@ -293,6 +296,9 @@ pub enum Event {
     Budgets,
     /// A member cannot be heard any more, or can again.
     Lost(MemberId, bool),
+    /// The path to a member became so thin that the lengths of pictures are no longer hidden, or is
+    /// wide enough again. Whoever carries the packets can cause it by throttling.
+    Thin(MemberId, bool),
     /// A message for the group was refused.
     BadGroupMessage {
         /// Who sent it.

@@ -115,6 +115,11 @@ pub(super) struct PartyArgs {
     #[arg(long, value_enum, help_heading = "Sources and sinks")]
     pub graphics: Option<GraphicsArg>,
 
+    /// Hide from the line whether the camera is on and how much moves in it: one length for all
+    /// pictures, cover when it is off; costs about twice the rate
+    #[arg(long, help_heading = "Network")]
+    pub constant_rate: bool,
+
     /// UDP address to bind; port 0 takes any [default: any free port]
     #[arg(long, value_name = "ADDR", value_parser = super::party::parse_listen, help_heading = "Network")]
     pub listen: Option<std::net::SocketAddr>,

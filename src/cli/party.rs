@@ -137,6 +137,7 @@ fn media(
         tile: args.tile,
         decifps: args.fps,
         graphics,
+        constant_rate: args.constant_rate,
     })
 }
 

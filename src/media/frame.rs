@@ -102,8 +102,11 @@ pub struct CodedVideo {
     pub keyframe: bool,
     /// Picture size of this encoding.
     pub size: Size,
-    /// The access unit.
+    /// The access unit. Empty: cover, sent so that the line sees no pause; there is nothing to show.
     pub bytes: Bytes,
+    /// What the rate control allots to one picture of this encoding, in bytes, whatever is in it;
+    /// 0 when unknown. Does not travel.
+    pub room: u16,
 }
 
 /// What a receiver asks of one sender: encode at this size, this often, at most this much.

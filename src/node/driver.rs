@@ -115,7 +115,9 @@ impl Node {
         let (events, events_rx) = mpsc::channel(QUEUE);
         let has_camera = ends.video.is_some();
         let has_mic = ends.mic.is_some();
-        let video_out = VideoOut::new(ends.video, ends.origin, Arc::clone(&ready), ends.decifps);
+        let constant = call.constant_rate();
+        let video_out =
+            VideoOut::new(ends.video, ends.origin, Arc::clone(&ready), ends.decifps, constant);
         let video_in = VideoIn::new(ends.view, ends.origin);
         let witness = config.witness.clone();
         let audio = AudioSide::new(ends.mic, ends.speaker, ends.origin, tracks.mic, witness);
@@ -500,6 +502,10 @@ impl Node {
                     witness.captured(&frame, now);
                 }
                 self.video_in.send(VideoInMessage::Own(frame), now);
+            }
+            VideoEvent::Coded(to, frame) if frame.bytes.is_empty() => {
+                // Cover: nothing that anybody could search for.
+                self.input(Input::Coded(to, Coded::Video(frame)));
             }
             VideoEvent::Coded(to, frame) => {
                 if let Some(witness) = &self.config.witness {

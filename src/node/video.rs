@@ -7,7 +7,7 @@ use crate::media::engine::video_send::VideoSend;
 use crate::media::frame::{CodedVideo, RawFrame, Size, Want};
 use crate::media::rate::ladder;
 use crate::media::seams::{FrameSink, FrameSource};
-use crate::time::Now;
+use crate::time::{MediaTime, Now};
 use crate::wire::link::MemberId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// A source without a schedule of its own (a device thread fills its slot) is looked at this often.
 const LOOK: Duration = Duration::from_millis(4);
+/// What is coded while the camera is off, at a constant rate.
+const BLACK: Size = Size::new(320, 192);
 /// Changes of the wanted size are noticed within this time.
 const WANTS: Duration = Duration::from_millis(100);
 
@@ -79,6 +81,11 @@ pub(super) struct VideoOut {
     send: VideoSend,
     ready: Ready,
     enabled: bool,
+    /// While the camera is off at a constant rate: black pictures are coded on a clock of their
+    /// own, so that the line doesn't see it. The next one is due at this moment.
+    black: Option<Instant>,
+    constant: bool,
+    origin: Instant,
     wants: BTreeMap<MemberId, (Want, u64)>,
     decifps: u16,
     looked: Instant,
@@ -92,13 +99,19 @@ impl VideoOut {
         origin: Instant,
         ready: Ready,
         decifps: u16,
+        constant: bool,
     ) -> Self {
+        let mut send = VideoSend::new();
+        send.constant(constant);
         let described = source.as_ref().map_or_else(|| "no camera".to_owned(), |s| s.describe());
         Self {
             source,
-            send: VideoSend::new(),
+            send,
             ready,
             enabled: true,
+            black: None,
+            constant,
+            origin,
             wants: BTreeMap::new(),
             decifps,
             looked: origin,
@@ -120,6 +133,19 @@ impl VideoOut {
     }
 }
 
+impl VideoOut {
+    /// Codes a picture for whoever can take it now.
+    fn send(&mut self, frame: &RawFrame, now: Now, out: &mut Vec<VideoEvent>) {
+        let ready = locked(&self.ready);
+        for (to, coded) in self.send.step(frame, now.mono, &ready) {
+            self.stats.coded += 1;
+            self.stats.bytes += coded.bytes.len() as u64;
+            self.stats.size = Some(coded.size);
+            out.push(VideoEvent::Coded(to, coded));
+        }
+    }
+}
+
 impl Side for VideoOut {
     type Message = VideoOutMessage;
     type Event = VideoEvent;
@@ -134,7 +160,9 @@ impl Side for VideoOut {
             VideoOutMessage::Keyframe(member) => self.send.keyframe(member, now.mono),
             VideoOutMessage::Enable(on) => {
                 self.enabled = on;
-                if !on {
+                let cover = self.constant && !on && self.source.is_some();
+                self.black = cover.then_some(now.mono);
+                if !on && !cover {
                     self.send.stop();
                 }
                 if let Some(source) = &mut self.source {
@@ -145,25 +173,31 @@ impl Side for VideoOut {
     }
 
     fn due(&self) -> Option<Instant> {
+        if let Some(black) = self.black {
+            return Some(black);
+        }
         let source = self.source.as_ref().filter(|_| self.enabled)?;
         Some(source.due().unwrap_or(self.looked + LOOK))
     }
 
     fn step(&mut self, now: Now, out: &mut Vec<VideoEvent>) {
         self.looked = now.mono;
+        if let Some(due) = self.black {
+            if due <= now.mono {
+                let pace = Duration::from_secs(10) / u32::from(self.decifps.max(1));
+                self.black = Some((due + pace).max(now.mono));
+                let black = RawFrame::black(BLACK, MediaTime::since(self.origin, now.mono));
+                self.send(&black, now, out);
+            }
+            return;
+        }
         let Some(source) = &mut self.source else { return };
         match source.next(now) {
             Ok(Some(frame)) => {
                 self.stats.captured += 1;
                 let frame = Arc::new(frame);
                 out.push(VideoEvent::Own(Arc::clone(&frame)));
-                let ready = locked(&self.ready);
-                for (to, coded) in self.send.step(&frame, now.mono, &ready) {
-                    self.stats.coded += 1;
-                    self.stats.bytes += coded.bytes.len() as u64;
-                    self.stats.size = Some(coded.size);
-                    out.push(VideoEvent::Coded(to, coded));
-                }
+                self.send(&frame, now, out);
             }
             Ok(None) => {}
             Err(lost) => {

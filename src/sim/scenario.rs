@@ -83,6 +83,8 @@ pub struct Participant {
     pub tile: Size,
     /// Highest frame rate it sends and wants, in tenths of fps.
     pub decifps: u16,
+    /// Shows the line a constant rate.
+    pub constant_rate: bool,
     /// When it joins, in seconds; the host is there from the start.
     pub join_at: f64,
 }
@@ -251,6 +253,8 @@ struct FileParticipant {
     audio: Option<String>,
     tile: Option<String>,
     fps: Option<f64>,
+    #[serde(default)]
+    constant_rate: bool,
     join_at: Option<f64>,
 }
 
@@ -413,6 +417,7 @@ impl FileParticipant {
             audio: audio.parse().map_err(|e| bad(&e))?,
             tile: parse_tile(self.tile.as_deref().unwrap_or("160x96")).map_err(|e| bad(&e))?,
             decifps: (fps * 10.0).round() as u16,
+            constant_rate: self.constant_rate,
             join_at,
         })
     }

@@ -79,6 +79,15 @@ pub const EXPLANATION: &[&str] = &[
      Eve is blind within a frame, and the call does not flicker.",
 ];
 
+/// The path to somebody became thin, or wide enough again.
+pub fn width(name: &str, thin: bool) -> String {
+    if thin {
+        format!("thin path to {name}: the line can see how much moves in your picture")
+    } else {
+        format!("path to {name} is wide again: picture sizes are hidden")
+    }
+}
+
 /// A microphone in words.
 pub fn mic(track: Track) -> &'static str {
     match track {

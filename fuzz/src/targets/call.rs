@@ -35,6 +35,7 @@ fn config(name: &str, admit: Admit) -> CallConfig {
         known: Vec::new(),
         addresses: vec![address(1)],
         knock_life: Duration::from_secs(120),
+        constant_rate: false,
     }
 }
 

@@ -4,7 +4,9 @@ use super::Feed;
 use facetty::media::frame::Coded;
 use facetty::media::{wav, y4m};
 use facetty::time::MediaTime;
-use facetty::wire::media::{OPUS_CAP, PICTURE_CAP, SIZE_CAP, decode, encode_audio, encode_video};
+use facetty::wire::media::{
+    OPUS_CAP, PICTURE_CAP, Padding, SIZE_CAP, decode, encode_audio, encode_video,
+};
 use facetty::wire::sframe::StreamKind;
 
 /// Opened frames. Each value has one encoding per amount of padding.
@@ -20,8 +22,9 @@ pub(super) fn media(data: &[u8]) {
                 assert!(picture.bytes.len() <= PICTURE_CAP);
                 assert!(picture.size.width <= SIZE_CAP.width);
                 assert!(picture.size.height <= SIZE_CAP.height);
-                let steps = [0, data.len()];
-                let fits = steps.iter().any(|step| encode_video(&picture, *step) == data);
+                let whole = u16::try_from(data.len()).unwrap_or(u16::MAX);
+                let paddings = [Padding::None, Padding::Multiple(whole)];
+                let fits = paddings.iter().any(|padding| encode_video(&picture, *padding) == data);
                 assert!(fits || data.len() > 1 << 15);
             }
             Err(_) => {}

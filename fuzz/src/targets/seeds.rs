@@ -18,7 +18,7 @@ use facetty::time::{MediaTime, Wall};
 use facetty::wire::control::{Ack, Control, Heartbeat, MemberMessage};
 use facetty::wire::handshake::{AnswerBody, Knock, ProofBody};
 use facetty::wire::link::MemberId;
-use facetty::wire::media::{encode_audio, encode_video};
+use facetty::wire::media::{Padding, encode_audio, encode_video};
 use facetty::wire::report::{Arrival, Report};
 use facetty::wire::sframe::Header;
 use std::net::SocketAddr;
@@ -176,15 +176,16 @@ fn media() -> Vec<Vec<u8>> {
         keyframe: true,
         size: Size::new(160, 96),
         bytes: Bytes::from_static(&[0, 0, 0, 1, 0x67, 1, 2, 3]),
+        room: 0,
     };
     let odd = CodedVideo { size: Size::new(78, 44), keyframe: false, ..picture.clone() };
     vec![
         encode_audio(&packet, 0),
         encode_audio(&packet, 90),
         encode_audio(&doubled, 0),
-        encode_video(&picture, 0),
-        encode_video(&picture, 64),
-        encode_video(&odd, 0),
+        encode_video(&picture, Padding::None),
+        encode_video(&picture, Padding::Multiple(64)),
+        encode_video(&odd, Padding::None),
     ]
 }
 

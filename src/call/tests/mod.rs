@@ -83,6 +83,7 @@ fn config(name: &str, admit: Admit) -> CallConfig {
         known: Vec::new(),
         addresses: Vec::new(),
         knock_life: Duration::from_secs(120),
+        constant_rate: false,
     }
 }
 

@@ -36,6 +36,11 @@ impl H264Encoder {
         Ok(Self { raw, size, quantiser, last: None })
     }
 
+    /// Codes all delta pictures alike: their sizes vary less, at about a tenth more bits.
+    pub fn even(&mut self) {
+        self.quantiser.even();
+    }
+
     /// The picture size this encoder was made for.
     pub fn size(&self) -> Size {
         self.size

@@ -32,6 +32,8 @@ pub struct Quantiser {
     qp: f64,
     /// Pictures since the keyframe; position in the cascade.
     position: usize,
+    /// Without the cascade.
+    even: bool,
 }
 
 impl Quantiser {
@@ -49,6 +51,7 @@ impl Quantiser {
             key_cost: pixels * 26.0,
             qp: floor,
             position: 0,
+            even: false,
         };
         this.set_rate(bits_per_second, decifps);
         this
@@ -58,6 +61,11 @@ impl Quantiser {
     pub fn set_rate(&mut self, bits_per_second: u32, decifps: u16) {
         self.bps = f64::from(bits_per_second.max(4_000));
         self.fps = f64::from(decifps.clamp(10, 1200)) / 10.0;
+    }
+
+    /// All delta pictures alike, where an even size is worth more than a tenth of the bits.
+    pub fn even(&mut self) {
+        self.even = true;
     }
 
     /// Time has passed since the last picture was offered; `true` when one may be coded now.
@@ -84,7 +92,8 @@ impl Quantiser {
         if !key {
             self.qp = qp;
         }
-        (qp + CASCADE[self.position % CASCADE.len()]).round() as u8
+        let offset = if self.even { 0.0 } else { CASCADE[self.position % CASCADE.len()] };
+        (qp + offset).round() as u8
     }
 
     /// The picture came out at `bytes`, coded with `qp`.

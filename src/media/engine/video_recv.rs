@@ -114,8 +114,11 @@ impl VideoRecv {
         self.patience = repaired.clamp(Duration::from_millis(80), Duration::from_millis(400));
     }
 
-    /// A frame arrived. Call [`VideoRecv::step`] next.
+    /// A frame arrived. Call [`VideoRecv::step`] next. Cover is not looked at.
     pub fn push(&mut self, frame: CodedVideo, now: Instant) {
+        if frame.bytes.is_empty() {
+            return;
+        }
         self.stats.received += 1;
         self.stats.bytes += frame.bytes.len() as u64;
         self.arrivals.push_back((now, frame.bytes.len()));
@@ -351,7 +354,7 @@ mod tests {
     /// Frame `number`, captured at 40 ms steps.
     fn frame(number: u32, keyframe: bool) -> CodedVideo {
         let at = MediaTime(1_000_000 + u64::from(number) * 40_000);
-        CodedVideo { number, at, keyframe, size: SIZE, bytes: Bytes::from_static(b"x") }
+        CodedVideo { number, at, keyframe, size: SIZE, bytes: Bytes::from_static(b"x"), room: 0 }
     }
 
     fn ms(millis: u64) -> Duration {

@@ -32,6 +32,10 @@ const SPLIT: (f64, f64) = (0.4, 0.6);
 /// …and above these it comes back.
 const JOIN: (f64, f64) = (0.67, 0.85);
 
+/// At a constant rate, pictures are coded to this share of what is allotted to them, so that nearly
+/// all fit.
+const SNUG: f64 = 0.5;
+
 /// Which encoding a receiver belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Class {
@@ -106,6 +110,8 @@ pub struct VideoSend {
     last_at: Option<MediaTime>,
     /// Smoothed interval of the source's pictures, in µs.
     interval: f64,
+    /// Every picture that is due goes out, if need be as cover.
+    constant: bool,
     stats: VideoSendStats,
 }
 
@@ -123,8 +129,15 @@ impl VideoSend {
             encodings: BTreeMap::new(),
             last_at: None,
             interval: 33_333.0,
+            constant: false,
             stats: VideoSendStats::default(),
         }
+    }
+
+    /// A constant rate: pictures leave room for padding, and where rate control leaves one out,
+    /// cover goes instead. What the line sees then follows the network, not the picture.
+    pub fn constant(&mut self, on: bool) {
+        self.constant = on;
     }
 
     /// Who wants what, with the video rate (bit/s) of each one's link. Whoever isn't in the map
@@ -170,7 +183,7 @@ impl VideoSend {
         for (class, encoding) in &mut self.encodings {
             if let Some(plan) = plans.get(class).filter(|plan| **plan != encoding.plan) {
                 encoding.plan = *plan;
-                encoding.encoder.set_rate(plan.bits_per_second, plan.decifps);
+                encoding.encoder.set_rate(coded_rate(plan, self.constant), plan.decifps);
             }
         }
     }
@@ -264,7 +277,7 @@ impl VideoSend {
         }
         let encoding = match self.encodings.entry(class) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Encoding::new(size, plan)?),
+            Entry::Vacant(entry) => entry.insert(Encoding::new(size, plan, self.constant)?),
         };
         // Receivers that are new here, or fell behind, start with a keyframe, when their link is
         // free for it.
@@ -291,7 +304,21 @@ impl VideoSend {
         let picture = scale::resize(frame, size);
         let clean = encoding.denoise.step(&picture);
         encoding.advance(frame.at);
-        let Some(coded) = encoding.encoder.step(&clean, key)? else { return Ok(None) };
+        let room = room(&encoding.plan);
+        let Some(coded) = encoding.encoder.step(&clean, key)? else {
+            let joined =
+                |id: &&MemberId| self.receivers.get(id).is_some_and(|r| r.joined == Some(class));
+            let receivers: Vec<_> = members.iter().filter(joined).copied().collect();
+            let cover = CodedVideo {
+                number: encoding.number,
+                at: frame.at,
+                keyframe: false,
+                size,
+                bytes: bytes::Bytes::new(),
+                room,
+            };
+            return Ok((self.constant && !receivers.is_empty()).then_some((receivers, cover)));
+        };
         if coded.keyframe {
             encoding.key_at = Some(now);
             encoding.key_asked = false;
@@ -313,7 +340,7 @@ impl VideoSend {
             }
         }
         let EncodedPicture { bytes, keyframe } = coded;
-        Ok(Some((receivers, CodedVideo { number, at: frame.at, keyframe, size, bytes })))
+        Ok(Some((receivers, CodedVideo { number, at: frame.at, keyframe, size, bytes, room })))
     }
 
     /// The camera went off: all encodings end, the next picture starts with a keyframe.
@@ -363,11 +390,26 @@ fn is_thin<'a>(plan: &Plan, was: bool, all: impl Iterator<Item = &'a Plan>) -> b
         || f64::from(plan.decifps) < line.1 * f64::from(pace)
 }
 
+/// The rate to code at, in bit/s.
+fn coded_rate(plan: &Plan, constant: bool) -> u32 {
+    if constant { (f64::from(plan.bits_per_second) * SNUG) as u32 } else { plan.bits_per_second }
+}
+
+/// What a plan allots to one picture, in bytes.
+fn room(plan: &Plan) -> u16 {
+    let bytes = plan.bits_per_second / 8 * 10 / u32::from(plan.decifps.max(1));
+    u16::try_from(bytes.max(64)).unwrap_or(u16::MAX)
+}
+
 impl Encoding {
-    fn new(size: Size, plan: Plan) -> Result<Self, CodecError> {
+    fn new(size: Size, plan: Plan, constant: bool) -> Result<Self, CodecError> {
+        let mut encoder = H264Encoder::new(size, plan.decifps, coded_rate(&plan, constant))?;
+        if constant {
+            encoder.even();
+        }
         Ok(Self {
             size,
-            encoder: H264Encoder::new(size, plan.decifps, plan.bits_per_second)?,
+            encoder,
             denoise: Denoise::default(),
             number: 0,
             plan,

@@ -100,6 +100,7 @@ impl Cast {
             known: Vec::new(),
             addresses: vec![place.public],
             knock_life: Duration::from_secs(120),
+            constant_rate: part.constant_rate,
         };
         let identity = Arc::new(identity);
         let mut rng = entropy();

@@ -118,6 +118,7 @@ fn config(person: Person) -> CallConfig {
         known: Vec::new(),
         addresses: vec![address(person)],
         knock_life: Duration::from_secs(120),
+        constant_rate: false,
     }
 }
 
