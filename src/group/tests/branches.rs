@@ -5,7 +5,7 @@ use crate::group::branch::{self, Standing};
 use proptest::prelude::*;
 
 /// Each of the two describes itself and answers the other; what each of them decides.
-fn meet(a: &Group, b: &Group, led: [bool; 2]) -> (Standing, Standing) {
+pub(super) fn meet(a: &Group, b: &Group, led: [bool; 2]) -> (Standing, Standing) {
     let wire = |branch: Branch| {
         let bytes = branch.encode();
         assert!(bytes.len() <= MAX_BRANCH);

@@ -2,6 +2,7 @@
 
 mod adds;
 mod branches;
+mod chaos;
 mod equivocation;
 mod forge;
 mod joining;

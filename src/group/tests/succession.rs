@@ -136,6 +136,15 @@ fn grants_that_are_not_the_voters_of_this_epoch_branch_term_and_candidate_are_re
         assert_eq!(violation(&mut groups[3], &bytes), (1, Violation::Grants), "{what}");
         assert_eq!(violation(&mut groups[0], &bytes), (1, Violation::Grants), "{what}");
     }
+    // One voter's grant written down twice.
+    let both = good.iter().map(|(voter, signature)| (MemberId(*voter), *signature)).collect();
+    let grants_of_two = Some(Grants { term: 1, by: both });
+    let mut aad = note::Note { grants: grants_of_two, ..Default::default() }.encode();
+    let last = aad.split_off(aad.len() - 68);
+    *aad.iter_mut().rev().nth(68).unwrap() += 1;
+    [&last, &last].iter().for_each(|entry| aad.extend_from_slice(entry));
+    let (bytes, _) = forged(&mut groups[1], &aad, |b| b);
+    assert_eq!(violation(&mut groups[3], &bytes), (1, Violation::Note));
     // Too few of the right ones; none at all; none of them sent.
     let bytes = usurp(&mut groups[1], 1, &good, false);
     assert_eq!(violation(&mut groups[3], &bytes), (1, Violation::Minority));
@@ -208,8 +217,8 @@ fn a_renewal_does_not_reach_those_whose_grants_still_stand_elsewhere() {
     grants(&mut groups, 1, 1, &[1]);
     let renewed = grants(&mut groups, 2, 0, &[4]);
     let pending = groups[0].succeed(2, &renewed, &[], &check).unwrap();
-    for i in 1..4 {
-        assert_eq!(violation(&mut groups[i], &pending.bundle), (0, Violation::Minority));
+    for group in &mut groups[1..4] {
+        assert_eq!(violation(group, &pending.bundle), (0, Violation::Minority));
     }
     let later = groups[1].succeed(1, &given, &[], &check).unwrap();
     assert_eq!(violation(&mut groups[4], &later.bundle), (1, Violation::Fenced(2)));
@@ -230,12 +239,12 @@ fn an_old_sequencers_late_commit_is_refused_by_every_granter() {
     assert!(matches!(groups[2].merge(*staged), Err(MergeError::Fenced(1))));
 
     let update = groups[0].update(&check).unwrap();
-    for i in 1..4 {
-        assert_eq!(violation(&mut groups[i], &update.bundle), (0, Violation::Fenced(1)));
+    for group in &mut groups[1..4] {
+        assert_eq!(violation(group, &update.bundle), (0, Violation::Fenced(1)));
     }
     let hand_over = groups[0].hand_over(&[], &check).unwrap();
-    for i in 1..4 {
-        assert_eq!(violation(&mut groups[i], &hand_over.bundle), (0, Violation::Fenced(1)));
+    for group in &mut groups[1..4] {
+        assert_eq!(violation(group, &hand_over.bundle), (0, Violation::Fenced(1)));
     }
     // Who granted nothing may merge it; the successor's commit then comes too late for it.
     forget_statements(&mut groups[4]);
