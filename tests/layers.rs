@@ -141,8 +141,8 @@ fn keys_leave_a_member_only_towards_a_simulations_witness() {
         (".base()", &["src/sim/", "src/seal/"]),
         ("Opener::from_surrendered(", &["src/sim/", "src/seal/"]),
         // What only an attacker makes.
-        ("group::forge", &["src/sim/attacks/"]),
-        (".forge(", &["src/sim/attacks/"]),
+        ("group::forge", &["src/sim/attacks/", "src/call/tests/"]),
+        (".forge(", &["src/sim/attacks/", "src/call/tests/"]),
         ("fn forge(", &["src/group/forge.rs"]),
     ];
     let mut wrong = Vec::new();

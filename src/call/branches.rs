@@ -148,7 +148,7 @@ impl Call {
     /// The identity behind a connection, if it is or was a member.
     fn identity_at(&self, link: LinkId) -> Option<[u8; 32]> {
         let key = self.links.get(&link)?.up.as_ref()?.peer_key;
-        if self.former.barred.contains(&key) {
+        if self.former.barred.contains(&key) || self.liars.contains_key(&key) {
             return None;
         }
         let former = self.former.list.get(&key).map(|f| f.identity.0);
@@ -257,6 +257,10 @@ impl Call {
             if matches!(group.take_order(&order), Ok(OrderTaken::Waiting(_))) {
                 news.push(order);
             }
+        }
+        for proof in self.liars.values() {
+            // Unknown to a group in which that key never was.
+            let _ = group.take_equivocation(proof);
         }
         let rows = group.roster().members;
         self.rename_all(&rows, now);

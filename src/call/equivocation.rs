@@ -12,15 +12,15 @@ impl Call {
     /// Members that are not listened to any more.
     pub(super) fn shut_out(&self) -> BTreeSet<MemberId> {
         let members = self.peers.members.iter();
-        let lies = |p: &Peer| self.liars.contains(&p.credential.leaf_key);
+        let lies = |p: &Peer| self.liars.contains_key(&p.credential.leaf_key);
         members.filter(|(_, p)| lies(p)).map(|(id, _)| *id).collect()
     }
 
     /// Somebody passes a proof on.
     pub(super) fn take_equivocation(&mut self, bytes: &[u8], now: Now) -> Result<(), CallError> {
-        let Some(group) = &self.group else { return Ok(()) };
-        match Equivocation::parse(&group.id(), bytes) {
-            Ok(proof) => self.equivocated(&proof, now),
+        let Some(group) = &mut self.group else { return Ok(()) };
+        match group.take_equivocation(bytes) {
+            Ok((proof, _)) => self.equivocated(&proof, now),
             Err(_) => {
                 self.counters.bad_group += 1;
                 Ok(())
@@ -28,12 +28,20 @@ impl Call {
         }
     }
 
+    /// All proofs we have, to somebody who may not know them.
+    pub(super) fn send_proofs(&mut self, link: LinkId) {
+        for proof in self.liars.values().cloned().collect::<Vec<_>>() {
+            self.send_control(link, &Control::Equivocation(proof.into()));
+        }
+    }
+
     /// A proof: once for each member, told to all others.
     pub(super) fn equivocated(&mut self, proof: &Equivocation, now: Now) -> Result<(), CallError> {
         let key = proof.by();
-        if key == self.leaf.public() || !self.liars.insert(key) {
+        if key == self.leaf.public() || self.liars.contains_key(&key) {
             return Ok(());
         }
+        self.liars.insert(key, proof.encode());
         let liar = self.peers.members.iter().find(|(_, p)| p.credential.leaf_key == key);
         let liar = liar.map(|(id, p)| (*id, p.link, p.credential.name.to_string()));
         let everywhere = self.links.iter().filter(|(_, state)| {

@@ -348,7 +348,9 @@ impl Call {
 
     /// A connection came in: is its key a member's, or was it?
     fn recognise(&mut self, id: LinkId, key: [u8; 32], now: Now) {
-        if let Some(member) = self.member_with_key(&key) {
+        if self.liars.contains_key(&key) {
+            self.close_link(id, close::MISBEHAVED);
+        } else if let Some(member) = self.member_with_key(&key) {
             self.adopt(id, member, now);
         } else if self.former.barred.contains(&key) {
             self.send_orders(id);

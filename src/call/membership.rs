@@ -287,6 +287,7 @@ impl Call {
             self.tell(member, MemberMessage::KeyframePlease);
         }
         self.greet(member, id, now);
+        self.send_proofs(id);
         self.event(Event::Budgets);
         for bytes in self.peers.held.remove(&id).unwrap_or_default() {
             // Errors are this side's own; the message has been counted if it was bad.

@@ -120,8 +120,8 @@ pub struct Call {
     former: Formers,
     returning: Option<Returning>,
     woke: Option<Woke>,
-    /// Leaf keys of proved equivocators.
-    liars: BTreeSet<[u8; 32]>,
+    /// Leaf keys of proved equivocators, with the proofs.
+    liars: BTreeMap<[u8; 32], Vec<u8>>,
     /// Somebody in this epoch is ordered out of it.
     removal_known: bool,
     fence_shown: Option<Held>,
@@ -203,7 +203,7 @@ impl Call {
             former: Formers::default(),
             returning: None,
             woke: None,
-            liars: BTreeSet::new(),
+            liars: BTreeMap::new(),
             removal_known: false,
             fence_shown: None,
             leaving: None,

@@ -163,8 +163,9 @@ impl Call {
             if self.ballot.silent.take().is_some() {
                 self.ballot.campaign = None;
                 self.event(Event::SequencerSilent(false));
+                self.ask_for_renewal();
             }
-            return Ok(());
+            return self.renew(now);
         };
         if self.ballot.silent.is_none() {
             self.event(Event::SequencerSilent(true));
@@ -208,6 +209,41 @@ impl Call {
         let counted = |c: &Campaign| alone || c.since + BETTER <= now.mono;
         let split = last && self.ballot.campaign.as_ref().is_some_and(counted);
         self.count_votes(split, now)
+    }
+
+    /// The sequencer is heard again, but a grant of ours binds us to refuse its commits: it hears
+    /// of that by the term we granted.
+    fn ask_for_renewal(&mut self) {
+        let granted = self.group.as_ref().and_then(Group::granted);
+        let link = self.sequencer().and_then(|s| self.peers.link(s));
+        let (Some((term, _)), Some(link), Some(place)) = (granted, link, self.place()) else {
+            return;
+        };
+        let Place { epoch, confirmation } = place;
+        self.send_control(link, &Control::GrantRequest { epoch, confirmation, term });
+    }
+
+    /// The sequencer asked for a later term of its own is granted it, if we hear it; as the
+    /// sequencer, we ask for one when somebody granted or asks for another.
+    fn renew(&mut self, now: Now) -> Result<(), CallError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let sequencer = group.state().sequencer;
+        let fresh = |at: Instant| at + ROUND > now.mono;
+        if !group.is_sequencer() {
+            let asked = self.ballot.requests.get(&sequencer).copied();
+            if let Some((term, at)) = asked.filter(|(term, _)| *term > self.ballot.term)
+                && fresh(at)
+            {
+                self.give_grant(sequencer, term);
+            }
+            return Ok(());
+        }
+        let doubted = self.ballot.requests.values().any(|(_, at)| fresh(*at));
+        let open = self.ballot.campaign.as_ref().is_some_and(|c| fresh(c.since));
+        if doubted && !open {
+            self.stand(now);
+        }
+        self.count_votes(false, now)
     }
 
     /// Asks everybody for grants in a new term.

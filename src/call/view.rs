@@ -294,7 +294,7 @@ impl Call {
                     compared: peer.compared,
                     forged: peer.forged,
                     may_admit: admits(&row.identity),
-                    shut_out: self.liars.contains(&row.leaf_key),
+                    shut_out: self.liars.contains_key(&row.leaf_key),
                 })
             })
             .collect();

@@ -52,3 +52,38 @@ fn a_member_cannot_speak_as_another() {
     assert_eq!(view.counters.forged, 1);
     assert_eq!(view.members.iter().find(|m| m.id == MemberId(2)).unwrap().forged, 1);
 }
+
+#[test]
+fn an_equivocating_sequencer_is_named_and_shut_out() {
+    use crate::group::forge::Forgery;
+    use crate::wire::control::Control;
+    let mut world = World::of(5);
+    let all = [1, 2, 3, 4];
+    let ada: Vec<_> = all.iter().map(|p| world.id_of(0, *p)).collect();
+    let now = world.now_of(0);
+    // Ada tells Ben another story than Cleo, Dora and Emil.
+    let call = &mut world.parties[0].call;
+    let group = call.group.as_mut().unwrap();
+    let check = changes::Checker { group_id: group.id(), now: now.wall };
+    let stories = [(); 2].map(|()| group.forge(Forgery::Commit, &check).unwrap());
+    for party in all {
+        let key = world.parties[party].call.leaf_key().public();
+        let member = world.parties[0].call.member_with_key(&key).unwrap();
+        let link = world.parties[0].call.peers.link(member).unwrap();
+        let (_, there) = world.other_end(0, link).unwrap();
+        let bundle = Control::Bundle(stories[usize::from(party != 1)].clone().into());
+        let event = LinkEvent::Control(bundle.encode().into());
+        world.later(0, party, Input::Link(there, event));
+    }
+    world.cut.push(9);
+    world.run(Duration::from_millis(500));
+    for (party, ada) in all.iter().zip(ada) {
+        let named = |e: &Event| matches!(e, Event::Equivocation { by, .. } if *by == ada);
+        assert_eq!(world.saw(*party, named), 1, "{party}");
+        assert!(world.view(*party).members[0].shut_out || world.view(*party).members.len() == 4);
+    }
+    world.run(secs(40));
+    world.agree(&all);
+    world.talk(&all);
+    assert!(!world.names(1).contains(&"Ada Byron".to_string()));
+}

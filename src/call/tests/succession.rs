@@ -182,3 +182,21 @@ fn cut_off_members_stop_sealing_after_ten_seconds() {
     // Either it stopped, or it leads a branch of its own by then.
     assert!(held || world.view(2).split);
 }
+
+#[test]
+fn a_sequencer_heard_again_leads_on_in_a_later_term() {
+    let mut world = World::of(5);
+    // Ben and Cleo are cut off from the rest, long enough to have granted each other.
+    world.partition(&[1, 2], &[0, 3, 4]);
+    world.run(Duration::from_millis(6700));
+    world.apart.clear();
+    world.run(secs(2));
+    let term = world.parties[0].call.group.as_ref().unwrap().state().term;
+    world.user(0, Command::Rekey);
+    world.run(secs(2));
+    world.agree(&[0, 1, 2, 3, 4]);
+    assert!(term > 0, "the term was renewed");
+    for party in 0..5 {
+        assert_eq!(world.saw(party, |e| matches!(e, Event::Returning(true))), 0);
+    }
+}
