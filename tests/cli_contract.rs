@@ -289,6 +289,48 @@ fn a_passphrase_is_set_asked_for_changed_and_removed() {
 }
 
 #[test]
+fn an_ssh_key_attests_to_an_identity_and_no_other_does() {
+    let home = home();
+    let at = |name: &str| home.path().join(name).to_str().expect("UTF-8").to_owned();
+    for name in ["mine", "other"] {
+        let keygen = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f", &at(name)])
+            .stdin(Stdio::null())
+            .output();
+        // Without OpenSSH there is nothing to show.
+        if !keygen.is_ok_and(|out| out.status.success()) {
+            return;
+        }
+    }
+    let attested = facetty(home.path(), &["id", "attest", "--ssh", &at("mine")]);
+    assert_eq!(attested.status.code(), Some(0), "{}", text(&attested.stderr));
+    let good = text(&attested.stdout);
+    let check = |text: &str, keys: &str| {
+        std::fs::write(at("attest"), text).expect("writes");
+        facetty(home.path(), &["id", "check-attest", &at("attest"), "--keys", &at(keys)])
+    };
+    let out = check(&good, "mine.pub");
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let fingerprint = text(&facetty(home.path(), &["id"]).stdout);
+    let fingerprint = fingerprint.lines().next().and_then(|l| l.split_whitespace().last());
+    assert!(text(&out.stdout).contains(fingerprint.expect("one")), "{}", text(&out.stdout));
+    assert_eq!(check(&good, "other.pub").status.code(), Some(6), "another SSH key");
+    // Somebody else's identity under the same SSH signature, and a changed signature.
+    let line = good.lines().position(|l| l.starts_with("signed ")).expect("the line");
+    let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
+    lines[line] = format!("signed {}", "00".repeat(64));
+    assert_eq!(check(&lines.join("\n"), "mine.pub").status.code(), Some(6));
+    assert_eq!(
+        check(&good.replacen("identity ", "identity 0", 1), "mine.pub").status.code(),
+        Some(2)
+    );
+    assert_eq!(check("", "mine.pub").status.code(), Some(2));
+    assert_eq!(facetty(home.path(), &["id", "attest", "--ssh", "/nowhere"]).status.code(), Some(1));
+    let left = std::fs::read_dir(home.path()).expect("reads").flatten();
+    assert!(!left.into_iter().any(|e| e.file_name().to_string_lossy().starts_with("attest-")));
+}
+
+#[test]
 fn wrong_settings_end_with_code_3_and_their_line() {
     let home = home();
     for (settings, expected) in [("nmae = \"Ada\"\n", "line 1"), ("video = \"webcam\"\n", "video")]

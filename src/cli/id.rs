@@ -1,5 +1,6 @@
 //! `facetty id`: who this machine's user is to others, and the passphrase over the key.
 
+use super::attest;
 use crate::app::exit::{Exit, Failure};
 use crate::app::identity;
 use crate::app::out::Out;
@@ -20,6 +21,10 @@ Examples:
   facetty id                       your fingerprint
   facetty id passphrase            ask for a passphrase from now on (or for another one)
   facetty id passphrase --remove   ask for none
+  facetty id attest --ssh ~/.ssh/id_ed25519 > me.attest
+                                   your SSH key says that this identity is yours
+  facetty id check-attest me.attest --keys you.pub
+                                   somebody else checks it, offline
 
 Scripts put the passphrase into a private file and name it in FACETTY_PASSPHRASE_FILE.")]
 pub(super) struct IdArgs {
@@ -43,12 +48,30 @@ enum Action {
         #[arg(long, value_name = "FILE", conflicts_with = "remove")]
         new: Option<PathBuf>,
     },
+    /// Let an SSH key sign that this identity is yours (through ssh-keygen -Y)
+    Attest {
+        /// The SSH key: its private file, or the public one if an agent has the other
+        #[arg(long, value_name = "KEY")]
+        ssh: PathBuf,
+    },
+    /// Check somebody's attestation against SSH public keys that you trust
+    CheckAttest {
+        /// The attestation
+        file: PathBuf,
+        /// Public keys: a .pub file, authorized_keys, or what a code host shows as USER.keys
+        #[arg(long, value_name = "FILE")]
+        keys: PathBuf,
+    },
 }
 
 pub(super) fn run(args: IdArgs, paths: &Paths) -> Result<Exit, Failure> {
     let out = Out::default();
     match args.command {
         None => show(paths, args.json, out),
+        Some(Action::Attest { ssh }) => attest::attest(paths, &ssh, out),
+        Some(Action::CheckAttest { file, keys }) => {
+            attest::check(paths, &file, &keys, args.json, out)
+        }
         Some(Action::Passphrase { remove, new }) => passphrase(paths, remove, new, args.json, out),
     }
 }

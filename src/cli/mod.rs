@@ -2,6 +2,7 @@
 //! and returns how it ended; messages go to standard error, results to standard output.
 
 mod args;
+mod attest;
 mod call;
 mod completions;
 mod contacts;
