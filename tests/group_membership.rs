@@ -556,8 +556,9 @@ fn what_changes_cost() {
         "members: add ms/B (welcome B) · join ms · update ms/B · receive+merge ms · remove ms/B"
     );
     for n in [2u8, 8, 16] {
-        let [mut add, mut join, mut update, mut merge, mut remove] = [Duration::MAX; 5];
-        let mut bytes = [0; 4];
+        let [mut add, mut join, mut update, mut merge, mut remove, mut succeed] =
+            [Duration::MAX; 6];
+        let mut bytes = [0; 5];
         for _ in 0..3 {
             let mut call = Call::with(n - 1);
             // Every member's update fills the tree.
@@ -592,15 +593,26 @@ fn what_changes_cost() {
             let pending =
                 timed(&mut remove, || call.sequencer().remove_lost(&[gone], &check).unwrap());
             bytes[3] = pending.bundle.len();
+            drop(pending);
+            let voters = 2..=u32::from(n) / 2 + 1;
+            let grants: Vec<_> = voters
+                .filter(|voter| *voter < u32::from(n))
+                .map(|voter| call.member(voter).grant(1, MemberId(1)).unwrap())
+                .collect();
+            let pending = timed(&mut succeed, || {
+                call.member(1).succeed(1, &grants, &[MemberId(0)], &check).unwrap()
+            });
+            bytes[4] = pending.bundle.len();
         }
-        let [b_add, b_welcome, b_update, b_remove] = bytes;
+        let [b_add, b_welcome, b_update, b_remove, b_succeed] = bytes;
         println!(
-            "{n:>2}: add {:.1}/{b_add} ({b_welcome}) · join {:.1} · update {:.1}/{b_update} · merge {:.1} · remove {:.1}/{b_remove}",
+            "{n:>2}: add {:.1}/{b_add} ({b_welcome}) · join {:.1} · update {:.1}/{b_update} · merge {:.1} · remove {:.1}/{b_remove} · succeed {:.1}/{b_succeed}",
             ms(add),
             ms(join),
             ms(update),
             ms(merge),
-            ms(remove)
+            ms(remove),
+            ms(succeed)
         );
     }
 }
