@@ -19,7 +19,7 @@ macro_rules! claims {
 }
 
 claims! {
-    claim_30 30 claim_10 10 claim_12 12 claim_21 21
+    claim_22 22 claim_30 30 claim_10 10 claim_12 12 claim_21 21
     claim_01 1 claim_02 2 claim_06 6 claim_19 19 claim_25 25 claim_28 28 claim_29 29
     claim_03 3 claim_04 4 claim_05 5 claim_07 7 claim_08 8 claim_09 9
     claim_11 11 claim_13 13 claim_14 14 claim_15 15 claim_16 16 claim_17 17 claim_18 18

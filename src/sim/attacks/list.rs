@@ -1,7 +1,8 @@
 //! The list of claims, in the protocol's order.
 
 use super::{
-    Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, order, people, records, tls,
+    Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, mesh, order, people, records,
+    tls,
 };
 
 /// Everything promised.
@@ -153,12 +154,12 @@ pub const CLAIMS: &[Claim] = &[
         "one commit",
         order::two_stories,
     ),
-    elsewhere(
+    live(
         22,
         "A sequencer that is silent or censors loses its role",
-        "holds back commits and proposals",
-        "a sequencer that works",
-        Shown::NotYet,
+        "says nothing, holds commits back, sends one late, divides the votes",
+        "members that heard her in time",
+        mesh::bad_sequencer,
     ),
     live(
         23,

@@ -16,6 +16,7 @@ mod list;
 pub mod live;
 mod manners;
 mod memory;
+mod mesh;
 mod order;
 mod people;
 mod records;

@@ -159,3 +159,54 @@ pub(super) fn two_stories(lab: &mut Lab) -> Result<Outcome, LabError> {
     );
     Ok(outcome)
 }
+
+/// A sequencer that falls silent loses its role to a majority, and what it held back comes too late.
+pub(super) fn silent(lab: &mut Lab) -> Result<Outcome, LabError> {
+    let mut outcome = Outcome::default();
+    let names = ["Ada", "Ben", "Cleo", "Dora"];
+    let ben = MemberId(1);
+    let mut circle = Circle::of(lab, &names)?;
+    // She makes a commit and keeps it to herself.
+    let held = circle.groups[0].update(&check).map_err(setup)?.bundle.clone();
+    let grants = vec![
+        circle.groups[2].grant(1, ben).map_err(setup)?,
+        circle.groups[3].grant(1, ben).map_err(setup)?,
+    ];
+    // Sent now, it meets members that have given their vote away; and no vote is given twice.
+    for member in [2, 3] {
+        outcome.eve.add(staged(&mut circle.groups[member], &held).is_ok());
+        outcome.eve.add(circle.groups[member].grant(1, MemberId(3)).is_ok());
+    }
+    let lead = circle.groups[1].succeed(1, &grants, &[], &check).map_err(setup)?;
+    let bundle = lead.bundle.clone();
+    circle.groups[1].merge_pending(lead).map_err(setup)?;
+    for member in [2, 3] {
+        merge(&mut circle.groups[member], &bundle)?;
+    }
+    // The others are in one epoch, led by Ben; her commit is of one that is over.
+    let keys = circle.groups[1].authenticator();
+    for member in [1, 2, 3] {
+        outcome.eve.add(staged(&mut circle.groups[member], &held).is_ok());
+        let group = &circle.groups[member];
+        outcome.eve.add(group.authenticator() != keys || group.state().sequencer != ben);
+    }
+    // Without a majority nobody is followed by those who didn't ask for it.
+    let mut divided = Circle::of(lab, &names)?;
+    let alone = divided.groups[1].succeed(1, &[], &[], &check).map_err(setup)?;
+    for member in [0, 2, 3] {
+        outcome.eve.add(staged(&mut divided.groups[member], &alone.bundle).is_ok());
+    }
+    // Control: the same commit in time, to members that heard her and gave their vote to nobody.
+    let mut heard = Circle::of(lab, &names)?;
+    let pending = heard.groups[0].update(&check).map_err(setup)?;
+    for member in [1, 2, 3] {
+        let bundle = pending.bundle.clone();
+        outcome.control.add(staged(&mut heard.groups[member], &bundle).is_ok());
+    }
+    outcome.evidence = format!(
+        "{} tries to hold the lead by silence, a late commit or divided votes: {} worked; the same \
+         commit in time: {} of {} took it",
+        outcome.eve.tried, outcome.eve.got, outcome.control.got, outcome.control.tried
+    );
+    Ok(outcome)
+}
