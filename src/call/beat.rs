@@ -155,6 +155,11 @@ impl Call {
         self.group.as_ref().map(|group| group.state().sequencer)
     }
 
+    /// How long nothing new had come from whoever was sequencer until this commit.
+    pub(super) fn sequencer_unheard_before(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.pulse.heard)
+    }
+
     /// How long nothing new came from the sequencer; zero when that is us.
     pub(super) fn sequencer_unheard(&self, now: Instant) -> Duration {
         match &self.group {

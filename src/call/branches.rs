@@ -89,7 +89,7 @@ impl Call {
     }
 
     fn parse_branch(&mut self, bytes: &[u8]) -> Option<Branch> {
-        if self.is_returning() || self.leaving.is_some() || self.woke.is_some() {
+        if self.is_returning() || self.leaving.is_some() {
             return None;
         }
         let branch = Branch::parse(bytes);

@@ -7,7 +7,7 @@ use super::wishes::Wish;
 use super::*;
 use crate::group::{
     Agreement, CheckedCredential, CredentialCheck, CredentialRefused, LocalMember, Pending, Reason,
-    ReceiveError, Received, Roster, Staged, Statement,
+    ReceiveError, Received, Roster, Staged, Statement, Succession,
 };
 use crate::identity::Credential;
 use crate::wire::control::{Ack, Control};
@@ -251,7 +251,11 @@ impl Call {
         if staged.updated.contains(&group.me()) {
             self.wishes.done(&Wish::Update);
         }
-        let split = staged.succession.map(|how| how == crate::group::Succession::Split);
+        let split = match staged.succession {
+            Some(Succession::Majority) => Some(false),
+            Some(Succession::Split) => Some(true),
+            Some(Succession::Renewal) | None => None,
+        };
         group.merge(staged)?;
         self.offers.keep(place, bytes);
         self.enter_epoch(now, change)?;

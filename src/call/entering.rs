@@ -1,5 +1,6 @@
 //! A new epoch: who is in it and who is out, keys, roster, words.
 
+use super::beat::UNHEARD;
 use super::changes::Change;
 use super::former::Former;
 use super::handshake::Stage;
@@ -20,6 +21,8 @@ impl Call {
         let me = group.me();
         let authenticator = group.authenticator();
         let group_id = group.id();
+        // Nothing more under an epoch that the fence would close.
+        let cut_off = self.sequencer_unheard_before(now.mono) >= UNHEARD || self.fenced(now.mono);
         self.entered = now.mono;
         self.pulse = Pulse::new(now.mono);
         let waiting = self.ballot.waiting.filter(|_| !group.orders_waiting().is_empty());
@@ -27,7 +30,7 @@ impl Call {
         self.reseat(&roster.members);
         let gone = self.peers.members.keys().copied();
         let gone: Vec<_> = gone.filter(|id| roster.member(*id).is_none()).collect();
-        let out = !gone.is_empty() || !change.removed.is_empty();
+        let out = !gone.is_empty() || !change.removed.is_empty() || cut_off;
         self.enter_keys(&roster, out, now)?;
         for id in gone {
             let reason = change.removed.iter().find(|(m, _)| *m == id).map(|(_, r)| *r);

@@ -243,7 +243,9 @@ impl Call {
         if doubted && !open {
             self.stand(now);
         }
-        self.count_votes(false, now)
+        // Our own grant binds us as well: we lead on in the new term, with whoever granted it.
+        let waited = self.ballot.campaign.as_ref().is_some_and(|c| c.since + BETTER <= now.mono);
+        self.count_votes(waited, now)
     }
 
     /// Asks everybody for grants in a new term.
@@ -327,8 +329,11 @@ impl Call {
         self.ballot.campaign = None;
         match pending {
             Ok(pending) => {
+                let renewed = self.group.as_ref().is_some_and(Group::is_sequencer);
                 self.commit(pending, now)?;
-                self.event(Event::Succession { split: !majority });
+                if !renewed {
+                    self.event(Event::Succession { split: !majority });
+                }
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -92,14 +92,14 @@ impl Call {
     /// When there is something to do about wishes without anything happening before.
     pub(super) fn wishes_wake(&self) -> Option<Instant> {
         let sequencer = self.group.as_ref()?.is_sequencer();
-        let idle = self.is_returning() || self.woke.is_some() || self.leaving.is_some();
+        let idle = self.is_returning() || self.leaving.is_some();
         let waiting = !self.wishes.list.is_empty() || self.wishes.proposals.is_some();
         (sequencer && waiting && !idle).then_some(self.wishes.next_commit)
     }
 
     /// Does what can be done now about all wishes.
     pub(super) fn pursue(&mut self, now: Now) -> Result<(), CallError> {
-        if self.is_returning() || self.woke.is_some() || self.leaving.is_some() {
+        if self.is_returning() || self.leaving.is_some() {
             return Ok(());
         }
         let Some(group) = &self.group else { return Ok(()) };
