@@ -32,6 +32,14 @@ pub(super) struct Returning {
     until: Instant,
 }
 
+/// What a branch says of itself, to be compared: the greater goes on.
+fn word_of(branch: &Branch) -> impl Ord + use<> {
+    use std::cmp::Reverse;
+    let (sequencer, term) = (Reverse(branch.sequencer), Reverse(branch.term));
+    let (whole, led) = (!branch.split, branch.led);
+    (whole, led, branch.members, sequencer, term, branch.epoch(), branch.encode())
+}
+
 impl Call {
     pub(super) fn is_returning(&self) -> bool {
         self.returning.is_some()
@@ -77,10 +85,25 @@ impl Call {
     }
 
     /// The other side says where it is: we answer with what we did since we were together.
-    pub(super) fn take_branch(&mut self, link: LinkId, bytes: &[u8], now: Now) {
-        if let Some(theirs) = self.parse_branch(bytes) {
-            self.answer_branch(link, &theirs, now);
+    pub(super) fn take_branch(
+        &mut self,
+        link: LinkId,
+        bytes: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
+        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        if self.answer_branch(link, &theirs, now).is_some() {
+            return Ok(());
         }
+        // Whoever comes back remembers nothing from before: two that did so in different branches
+        // may share no epoch. Then what both say of themselves decides, the same way on both sides.
+        let led = self.is_led(now);
+        let Some(ours) = self.group.as_ref().map(|group| group.branch(led)) else { return Ok(()) };
+        if word_of(&ours) < word_of(&theirs) {
+            return self.come_back(link, now);
+        }
+        self.send_branch(link, now);
+        Ok(())
     }
 
     /// We hear our branch's sequencer.

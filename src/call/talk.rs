@@ -120,10 +120,7 @@ impl Call {
     /// Messages between branches: from former members, and from members that moved on.
     fn former_says(&mut self, id: LinkId, message: Control, now: Now) -> Result<(), CallError> {
         match message {
-            Control::Branch(bytes) => {
-                self.take_branch(id, &bytes, now);
-                Ok(())
-            }
+            Control::Branch(bytes) => self.take_branch(id, &bytes, now),
             Control::BranchAnswer(bytes) => self.take_branch_answer(id, &bytes, now),
             Control::Back(package) => self.take_back(id, &package, now),
             Control::Order(bytes) => self.take_order(None, &bytes, now),
