@@ -262,7 +262,7 @@ impl Ledger {
                     line: n + 1,
                     epoch: entry.epoch,
                     confirmation: &entry.confirmation,
-                    begun: why == "begun",
+                    begun: why == "begun" || why == "returned",
                 }),
                 _ => None,
             })

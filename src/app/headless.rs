@@ -331,6 +331,15 @@ impl Lines {
                 "event": if *lost { "lost" } else { "back" },
                 "member": member.0,
             })),
+            Event::Equivocation { by, name } => {
+                self.write(json!({"event": "equivocation", "member": by.0, "name": name}));
+            }
+            Event::LostContradicted { member, name, by } => self.write(json!({
+                "event": "lost_contradicted",
+                "member": member.0,
+                "name": name,
+                "by": by.0,
+            })),
             Event::Split(member) => {
                 self.write(json!({"event": "split", "member": member.0}));
             }

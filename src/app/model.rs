@@ -291,6 +291,15 @@ fn words_state(view: &NodeView, showing: &Showing) -> WordsState {
     }
 }
 
+/// What is wrong with the group now.
+fn trouble(call: &CallView) -> Option<String> {
+    if call.split {
+        return Some("split: this branch has no majority of the group".to_owned());
+    }
+    let silent = call.sequencer_silent.filter(|s| *s >= Duration::from_secs(3))?;
+    Some(format!("who orders the group was last heard {} s ago", silent.as_secs()))
+}
+
 /// "31 lines, ends 77c1 0b5e 9d20 4af3", and the file's name.
 fn ledger(call: &CallView, showing: &Showing) -> String {
     let head: Vec<String> = call
@@ -313,6 +322,8 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
         words: call.words.as_ref().map(|(_, w)| w.words.map(str::to_owned)),
         words_state,
         authenticator: call.authenticator.iter().take(8).map(|b| format!("{b:02x}")).collect(),
+        locked: call.locked,
+        trouble: trouble(call),
         ledger: ledger(call, showing),
         people: call
             .members

@@ -365,6 +365,9 @@ impl<'o> Play<'o> {
             Command::Remove(member) => {
                 self.tell(call(CallCommand::Remove(MemberId(member))));
             }
+            Command::Lock(on) => {
+                self.tell(call(if on { CallCommand::Lock } else { CallCommand::Unlock }));
+            }
             Command::KeepLedger => self.keep_ledger(),
             Command::Believe(identity) => {
                 self.tell(call(CallCommand::Believe(IdentityPublic(identity))));
@@ -477,6 +480,15 @@ impl<'o> Play<'o> {
                 if let Err(error) = self.keeper.line(&line) {
                     self.model.tell(format!("ledger: {error}"), now);
                 }
+            }
+            NodeEvent::Call(Event::Equivocation { name, .. }) => {
+                let text = format!("{name} told members different things: nothing goes to them");
+                self.model.tell(text, now);
+                self.stage.ring();
+            }
+            NodeEvent::Call(Event::LostContradicted { name, .. }) => {
+                let text = format!("{name} was removed as lost, but was heard here a moment ago");
+                self.model.tell(text, now);
             }
             NodeEvent::Call(Event::NotReached { tried }) => {
                 let at: Vec<_> =

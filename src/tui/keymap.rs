@@ -71,6 +71,8 @@ pub enum Action {
     Remove,
     /// Remove them.
     RemoveNow,
+    /// Nobody new may come in; or again.
+    Lock,
     /// Demonstration: hand Eve Ben's current frame keys.
     HandOver,
     /// Demonstration: new keys for everybody.
@@ -218,6 +220,14 @@ pub const TABLE: &[Binding] = &[
         "x",
         "remove",
         "remove the chosen person, after one question",
+    ),
+    row(
+        Char('k'),
+        &[P::People],
+        A::Lock,
+        "k",
+        "lock",
+        "lock the call: nobody new comes in; or unlock it",
     ),
     row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
     row(Char('y'), &[P::Invite], A::Copy, "y", "copy invite", "copy the invite to the clipboard"),

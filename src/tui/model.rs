@@ -434,6 +434,10 @@ pub struct SecurityInfo {
     pub words_state: WordsState,
     /// Beginning of the epoch authenticator, hexadecimal.
     pub authenticator: String,
+    /// Nobody new may come in.
+    pub locked: bool,
+    /// What is wrong with the group now, in words ("split: some members are not reached").
+    pub trouble: Option<String>,
     /// The ledger's end ("12 lines, ends 4f2a91c0"), and where it is kept.
     pub ledger: String,
     /// Everyone who holds keys; ourselves among them.

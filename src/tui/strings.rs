@@ -24,6 +24,8 @@ pub const PRIVATE_ONLY: &str = "only private addresses: works on the same LAN or
 pub const KNOCK: &str = "Somebody knocks";
 /// A contact's call.
 pub const RING: &str = "A contact calls you";
+/// While the call is locked.
+pub const LOCKED: &str = "locked: nobody new comes in";
 /// The knock's guard.
 pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
 /// The title over a changed key.

@@ -37,6 +37,8 @@ pub enum Command {
     NextGraphics,
     /// Remove this member.
     Remove(u32),
+    /// Lock the call, or unlock it.
+    Lock(bool),
     /// Keep the ledger in a file.
     KeepLedger,
     /// The user says the call words match.
@@ -176,6 +178,10 @@ impl Model {
                 self.removing = self.chosen_person().map(|p| (p.member, p.name.clone()));
                 None
             }
+            Action::Lock => match &self.screen {
+                Screen::Call(call) => Some(Command::Lock(!call.security.locked)),
+                _ => None,
+            },
             Action::RemoveNow => self.removing.take().map(|(member, _)| Command::Remove(member)),
             Action::HandOver => Some(Command::HandOver),
             Action::NewKeys => Some(Command::NewKeys),

@@ -82,6 +82,9 @@ fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
         }
         rows.push(Vec::new());
     }
+    if call.security.locked {
+        rows.push(vec![(strings::LOCKED.into(), theme.good)]);
+    }
     match &call.invite {
         Some(invite) => {
             let left = strings::seconds(invite.expires_in);
@@ -127,6 +130,12 @@ fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
     }
     rows.push(state);
     rows.push(Vec::new());
+    if let Some(trouble) = &info.trouble {
+        rows.push(vec![(trouble.clone(), theme.warn)]);
+    }
+    if info.locked {
+        rows.push(vec![(strings::LOCKED.into(), theme.good)]);
+    }
     for person in &info.people {
         rows.extend(key_holder(theme, person));
     }

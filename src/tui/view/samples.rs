@@ -105,6 +105,8 @@ pub(crate) fn call_screen() -> CallScreen {
             words: Some(words()),
             words_state: WordsState::NotCompared,
             authenticator: "4f2a 91c0 7d3e 55b1".into(),
+            locked: false,
+            trouble: None,
             ledger: "31 lines, ends 77c1 0b5e 9d20 4af3".into(),
             people,
             line_shows: vec!["addresses".into(), "sizes and times of packets".into()],

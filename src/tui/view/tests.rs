@@ -397,6 +397,23 @@ const PANE: &str = "\
 ╰──────────────────────────────────────────────────────╯";
 
 #[test]
+fn a_lock_is_shown_and_its_key_takes_it_away() {
+    use crate::tui::update::Command;
+    let t = samples::start();
+    let mut model = at_pane('p');
+    assert_eq!(model.press(Key::Char('k'), Press::Down, t), Some(Command::Lock(true)));
+    if let Screen::Call(call) = &mut model.screen {
+        call.security.locked = true;
+        call.security.trouble = Some("split: this branch has no majority of the group".into());
+    }
+    assert!(screen(&model, (80, 24)).contains("locked: nobody new comes in"));
+    assert_eq!(model.press(Key::Char('k'), Press::Down, t), Some(Command::Lock(false)));
+    model.press(Key::Char('i'), Press::Down, t);
+    let text = screen(&model, (120, 40));
+    assert!(text.contains("locked: nobody") && text.contains("no majority"), "{text}");
+}
+
+#[test]
 fn removing_somebody_asks_once_and_names_them() {
     let t = samples::start();
     let mut model = at_pane('p');
