@@ -162,6 +162,21 @@ mod tests {
         }
 
         #[test]
+        fn what_is_accepted_is_written_again_with_the_same_meaning(
+            report in report(), at in any::<usize>(), byte in any::<u8>(), cut in 0usize..4,
+        ) {
+            let mut bytes = report.encode();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(bytes.len() - cut.min(bytes.len()));
+            if let Ok(read) = Report::decode(&bytes)
+                && read.entries.iter().all(|entry| entry.ctr < 1 << 48)
+            {
+                prop_assert_eq!(Report::decode(&read.encode()), Ok(read));
+            }
+        }
+
+        #[test]
         fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
             let _ = Report::decode(&bytes);
         }

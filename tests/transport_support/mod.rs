@@ -1,6 +1,8 @@
 //! Endpoints on the virtual network, for the transport tests.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod stranger;
+
 use bytes::Bytes;
 use facetty::secret::Secret;
 use facetty::sim::net::Network;
