@@ -39,10 +39,10 @@ use transport_support::{MS, control, endpoint, event, host};
 
 /// Hostile knocks over a full TLS handshake: with a made-up MAC, and with the invite but a proof
 /// of nothing.
-const WRONG_MAC: usize = 3000;
-const WRONG_PROOF: usize = 1000;
+const WRONG_MAC: usize = 2000;
+const WRONG_PROOF: usize = 500;
 /// First flights from addresses that never answer.
-const HALF_OPEN: usize = 6000;
+const HALF_OPEN: usize = 7500;
 /// Peers that send a byte now and then.
 const SLOW: usize = 10;
 const SECOND: Duration = Duration::from_secs(1);
