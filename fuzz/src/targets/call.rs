@@ -171,6 +171,8 @@ struct Pair {
     host: Call,
     now: Now,
     link: LinkId,
+    /// The member's leaf key, for its next connection.
+    key: [u8; 32],
     sealers: Sealers,
     left: u32,
 }
@@ -207,7 +209,25 @@ impl Pair {
         let keys = host.surrender_opener(member).expect("the host opens the guest's frames");
         let receipt = Receipt::shown(epoch, [0; 32]);
         let sealers = Sealers::new(keys.base().duplicate(), epoch, leaf, &receipt, &[0; 32]);
-        Self { host, now, link, sealers: sealers.ok().expect("shown"), left: 64 }
+        let (key, sealers) = (guest.leaf_key().public(), sealers.ok().expect("shown"));
+        Self { host, now, link, key, sealers, left: 256 }
+    }
+
+    /// A member that was thrown out dials again, as far as it still is one.
+    fn connect(&mut self) {
+        if self.host.view_links().iter().any(|(_, link)| *link == self.link) {
+            return;
+        }
+        self.link = self.host.accept_link();
+        take(&mut self.host, self.now, Input::Accepted(self.link));
+        let up = LinkUp {
+            peer_key: self.key,
+            exporter: EXPORTER,
+            remote: address(2),
+            dialled: false,
+        };
+        take(&mut self.host, self.now, Input::Link(self.link, LinkEvent::Up(up)));
+        let _ = outputs(&mut self.host, self.now);
     }
 }
 
@@ -235,6 +255,7 @@ pub(super) fn member(data: &[u8]) {
     PAIR.with_borrow_mut(|slot| {
         let mut pair = slot.take().unwrap_or_else(Pair::new);
         pair.left -= 1;
+        pair.connect();
         let mut feed = Feed(data);
         for _ in 0..32 {
             if feed.is_empty() {
@@ -252,8 +273,7 @@ pub(super) fn member(data: &[u8]) {
             assert!((0.0..=1.0).contains(&budget.loss), "{budget:?}");
             assert!(budget.rate_bps > 0 && budget.rate_bps < 10_000_000_000, "{budget:?}");
         }
-        let still_there = pair.host.view_links().iter().any(|(_, link)| *link == pair.link);
-        if still_there && pair.left > 0 && pair.host.view().epoch == 1 {
+        if pair.left > 0 && pair.host.view().epoch == 1 {
             *slot = Some(pair);
         }
     });
