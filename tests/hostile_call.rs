@@ -119,6 +119,7 @@ impl Stage {
             known: Vec::new(),
             addresses: vec![host(n)],
             knock_life: 120 * SECOND,
+            constant_rate: false,
         };
         let identity = Arc::new(IdentityKey::generate(&mut rng));
         let now = self.clock.now();
