@@ -304,7 +304,8 @@ async fn flooded_call() {
 
     // The flood.
     let invite = Arc::new(invite);
-    let (macs, proofs) = (Arc::new(AtomicUsize::new(WRONG_MAC)), Arc::new(AtomicUsize::new(WRONG_PROOF)));
+    let (macs, proofs) =
+        (Arc::new(AtomicUsize::new(WRONG_MAC)), Arc::new(AtomicUsize::new(WRONG_PROOF)));
     for n in 0..12u8 {
         let from = endpoint(&stage.net, 100 + n);
         let (holds, left) = if n % 4 == 3 { (true, &proofs) } else { (false, &macs) };
@@ -322,7 +323,8 @@ async fn flooded_call() {
     while macs.load(Ordering::Relaxed) + proofs.load(Ordering::Relaxed) > 0 || opened < HALF_OPEN {
         for _ in 0..60usize.min(HALF_OPEN - opened) {
             // Both packets of a flight under one address that nobody has.
-            let from = SocketAddr::from(([172, 16, (opened / 250) as u8, (opened % 250) as u8], 4000));
+            let from =
+                SocketAddr::from(([172, 16, (opened / 250) as u8, (opened % 250) as u8], 4000));
             for half in [0, 1] {
                 let bytes = flights[(2 * opened + half) % flights.len()].clone();
                 stage.net.inject(Datagram { from, to: host(1), ecn: 0, bytes });

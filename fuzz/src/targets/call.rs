@@ -220,12 +220,8 @@ impl Pair {
         }
         self.link = self.host.accept_link();
         take(&mut self.host, self.now, Input::Accepted(self.link));
-        let up = LinkUp {
-            peer_key: self.key,
-            exporter: EXPORTER,
-            remote: address(2),
-            dialled: false,
-        };
+        let up =
+            LinkUp { peer_key: self.key, exporter: EXPORTER, remote: address(2), dialled: false };
         take(&mut self.host, self.now, Input::Link(self.link, LinkEvent::Up(up)));
         let _ = outputs(&mut self.host, self.now);
     }
