@@ -55,6 +55,10 @@ impl Call {
             self.meet(row.id, &identity, &name);
             joined.push((row.id, row.added_by, row.since_epoch));
         }
+        // Nobody waits for an earlier program of somebody who is here.
+        for row in &roster.members {
+            self.former.list.retain(|_, former| former.identity.0 != row.identity);
+        }
         let why = change.why(&roster);
         if why == EpochWhy::Begun && roster.members.len() > 1 {
             let mine = roster.members.iter().find(|m| m.id == me);

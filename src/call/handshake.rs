@@ -325,9 +325,8 @@ impl Call {
                     self.send_control(id, &Control::Hello { epoch });
                     self.adopt(id, member, now);
                 } else {
-                    // Somebody else lives at that address.
-                    self.close_link(id, close::REFUSED);
                     self.peers.dial_failed(member, now.mono);
+                    self.somebody_else(id, up.peer_key, now);
                 }
             }
             Stage::DiallingFormer(key) if key == up.peer_key => {
@@ -338,11 +337,22 @@ impl Call {
                 }
             }
             Stage::DiallingFormer(key) => {
-                self.close_link(id, close::REFUSED);
                 self.former.dial_failed(&key, now.mono);
+                self.somebody_else(id, up.peer_key, now);
             }
             Stage::Stranger => self.recognise(id, up.peer_key, now),
             _ => {}
+        }
+    }
+
+    /// Somebody else lives at the address we dialled: a stranger, or the same person with a new
+    /// program – then the other side takes this connection for its own, and so do we.
+    fn somebody_else(&mut self, id: LinkId, key: [u8; 32], now: Now) {
+        let known = self.member_with_key(&key).is_some() || self.former.list.contains_key(&key);
+        if known {
+            self.recognise(id, key, now);
+        } else {
+            self.close_link(id, close::REFUSED);
         }
     }
 
