@@ -4,7 +4,7 @@
 use super::Feed;
 use bytes::Bytes;
 use facetty::call::bounds::{Holdings, KEEP_BUNDLES, MAX_AHEAD, MAX_HELD, MAX_PENDING};
-use facetty::call::{Admit, Call, CallConfig, Command, Event, Input, Output, Tracks};
+use facetty::call::{Admit, Call, CallConfig, Command, DialFailure, Event, Input, Output, Tracks};
 use facetty::group::{self, CheckedCredential, CredentialRefused, LocalMember};
 use facetty::identity::handshake::{self, Transcript};
 use facetty::identity::{Credential, DisplayName, IdentityKey, LeafKey};
@@ -238,6 +238,10 @@ fn outputs(call: &mut Call, now: Now) -> VecDeque<LinkEvent> {
             Output::Send(_, Send::Frame { bytes, .. }) => sent.push_back(LinkEvent::Frame(bytes)),
             Output::Event(Event::Epoch { epoch, roster, .. }) => {
                 take(call, now, Input::RosterShown(Receipt::shown(epoch, roster)));
+            }
+            // Nobody is reached: a dialling without an end would stay.
+            Output::Dial(link, _) => {
+                take(call, now, Input::DialFailed(link, DialFailure::TimedOut));
             }
             _ => {}
         }
