@@ -9,6 +9,15 @@ use crate::group::Equivocation;
 use crate::wire::control::Control;
 
 impl Call {
+    /// A second commit for the present epoch, which this participant does not merge: what an
+    /// equivocator shows to some of the others. For simulations of cheats only; `tests/layers.rs`
+    /// lists the callers (`sim` alone).
+    pub fn forge_commit(&mut self, now: Now) -> Option<bytes::Bytes> {
+        let group = self.group.as_mut().filter(|g| g.is_sequencer())?;
+        let check = super::changes::Checker { group_id: group.id(), now: now.wall };
+        group.update(&check).ok().map(|pending| pending.bundle.into())
+    }
+
     /// Members that are not listened to any more.
     pub(super) fn shut_out(&self) -> BTreeSet<MemberId> {
         let members = self.peers.members.iter();

@@ -212,6 +212,11 @@ impl Call {
         self.links.get(&link)?.member()
     }
 
+    /// The group's term: how often the sequencer changed, as its state counts.
+    pub fn term(&self) -> u32 {
+        self.group.as_ref().map_or(0, |group| group.state().term)
+    }
+
     /// Connected members and their connections.
     pub fn view_links(&self) -> Vec<(MemberId, LinkId)> {
         self.peers.connected().collect()

@@ -3,7 +3,7 @@
 use super::network::{Given, Happen, Network};
 use super::pair::Message;
 use super::run::Been;
-use super::seen::{Branch, Epoch, Opened, Sealed, What};
+use super::seen::{Branch, Epoch, Granted, Opened, Sealed, What};
 use crate::call::{Call, EndReason, EpochWhy, Event, LeftHow, MemberView, Output};
 use crate::media::frame::Coded;
 use crate::wire::control::Control;
@@ -75,6 +75,30 @@ impl Network {
                 let values = [person, u64::from(from.0)];
                 self.trace.note(self.now, "refused", &values, || why);
             }
+            Event::Equivocation { by, .. } => {
+                if let Some(about) = self.runs[run].person_of.get(&by).copied() {
+                    self.runs[run].alarms.insert(about);
+                    self.see(run, What::Alarm(about));
+                }
+            }
+            Event::Succession { split } => {
+                let values = [person, u64::from(split)];
+                self.trace.note(self.now, "succession", &values, String::new);
+            }
+            Event::Returning(on) => {
+                self.trace.note(self.now, "returning", &[person, u64::from(on)], String::new);
+            }
+            Event::SequencerSilent(on) => {
+                self.trace.note(self.now, "silent", &[person, u64::from(on)], String::new);
+            }
+            Event::Held(why) => {
+                let values = [person, u64::from(why.is_some())];
+                self.trace.note(self.now, "held", &values, || format!("{why:?}"));
+            }
+            Event::LostContradicted { member, by, .. } => {
+                let values = [person, u64::from(member.0), u64::from(by.0)];
+                self.trace.note(self.now, "contradicts", &values, String::new);
+            }
             Event::Split(member) => {
                 self.trace.note(self.now, "split", &[person, u64::from(member.0)], String::new);
             }
@@ -106,25 +130,19 @@ impl Network {
             branch = *self.passed.entry((epoch, roster)).or_insert(next);
         }
         let state = &self.runs[run];
-        let dropped = why != EpochWhy::Begun && !state.members.is_subset(&members);
-        let before = state.newest().filter(|b| why != EpochWhy::Begun && b.epoch + 1 == epoch);
+        let begun = matches!(why, EpochWhy::Begun | EpochWhy::Returned);
+        let dropped = !begun && !state.members.is_subset(&members);
+        let before = state.newest().filter(|b| !begun && b.epoch + 1 == epoch);
         let parent = before.map(|b| b.branch);
-        let term = match (self.epochs.get(branch as usize), parent) {
-            (Some(known), _) => known.term,
-            (None, Some(parent)) => {
-                let parent = &self.epochs[parent as usize];
-                parent.term + u64::from(parent.sequencer != sequencer)
-            }
-            (None, None) => 0,
-        };
-        let split = false;
+        let term = u64::from(self.runs[run].call.as_ref().map_or(0, Call::term));
+        let split = view.split;
         let entered = Epoch { epoch, branch, parent, members, sequencer, term, split, dropped };
         if branch == next {
             self.epochs.push(entered.clone());
             self.entries.push(Vec::new());
         }
         self.entries[branch as usize].push((self.now, run));
-        if why == EpochWhy::Begun && self.runs[run].newest().is_some() {
+        if why == EpochWhy::Returned {
             self.healings += 1;
         }
         let state = &mut self.runs[run];
@@ -208,12 +226,32 @@ impl Network {
             }
             *left -= 1;
         }
+        self.note_vote(run, &message);
         let heard = self.runs[run].tells(self.people.len(), self.now);
         let end = &mut self.pairs[pair].0[side];
         let number = end.next;
         end.next += 1;
         end.sent.insert(number, Message::new(bytes, heard));
         self.attempt(pair, side, number);
+    }
+
+    /// Notes grants: those sent, and a candidate's own, which its request implies.
+    fn note_vote(&mut self, run: usize, message: &Control) {
+        let state = &self.runs[run];
+        let (term, candidate, epoch) = match message {
+            Control::Grant(bytes) => {
+                let Ok(grant) = crate::group::Grant::parse(bytes) else { return };
+                let candidate = state.person_of.get(&grant.candidate).copied();
+                (grant.term, candidate, grant.epoch)
+            }
+            Control::GrantRequest { epoch, term, .. } => (*term, Some(state.person), *epoch),
+            _ => return,
+        };
+        let Some(been) = state.newest().filter(|b| b.epoch == epoch) else { return };
+        let Some(candidate) = candidate else { return };
+        let (term, branch) = (u64::from(term), been.branch);
+        self.trace.note(self.now, "grants", &[run as u64, term, candidate as u64], String::new);
+        self.see(run, What::Granted(Granted { branch, term, candidate }));
     }
 
     /// What is missing of a control message is sent.
@@ -270,6 +308,14 @@ impl Network {
             let Some(message) = self.pairs[pair].take(side) else { break };
             let end = &self.pairs[pair].0[side];
             let (run, id) = (end.run, end.id);
+            let from = self.pairs[pair].0[1 - side].run;
+            if let Some(cheat) = &mut self.runs[from].cheat
+                && matches!(Control::decode(&message.bytes), Ok(Control::Bundle(_)))
+                && cheat.other.is_some()
+            {
+                let to = self.runs[run].person;
+                self.runs[from].cheat.as_mut().map(|c| c.fooled.insert(to % 2 == 1));
+            }
             let event = LinkEvent::Control(message.bytes);
             self.give(run, Given::Link(id, event, Some(message.heard)));
         }
@@ -339,11 +385,10 @@ impl Network {
         if let Some(been) = been
             && been.sequencer != state.person
         {
-            let last = state.heard.get(been.sequencer).copied().flatten();
             let since = state.heard_at.get(been.sequencer).copied().unwrap_or_default();
             // A joiner has heard its sequencer, or somebody who had, when it came in.
             unheard = Some(self.now - since.max(state.began));
-            drowsy = state.woke.is_some_and(|woke| last.is_none_or(|l| l < woke));
+            drowsy = state.woke.is_some_and(|woke| !state.asked(been.sequencer, woke));
         }
         let branch = been.map(|b| b.branch);
         if kid.stream == StreamKind::Audio

@@ -5,17 +5,26 @@ use super::path::Person;
 use super::seen::Vice;
 use crate::wire::control::Control;
 use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Somebody's vice and what it needs to remember.
 pub struct Cheat {
     pub(super) vice: Vice,
     /// The other commit of an equivocator, for people with odd numbers.
     pub(super) other: Option<Bytes>,
+    /// Which of the two commits, true for the other, came to somebody.
+    pub(super) fooled: BTreeSet<bool>,
+    /// Who was in the epoch that both commits are for.
+    pub(super) audience: BTreeSet<Person>,
+    /// Since when.
+    pub(super) at: Duration,
 }
 
 impl Cheat {
     pub(super) fn new(vice: Vice) -> Self {
-        Self { vice, other: None }
+        let (fooled, audience) = (BTreeSet::new(), BTreeSet::new());
+        Self { vice, other: None, fooled, audience, at: Duration::ZERO }
     }
 
     /// What really goes out to `to` instead of this message.

@@ -2,7 +2,7 @@
 
 use super::cheat::Cheat;
 use super::pair::{DIAL, Heard, IDLE, Pair};
-use super::path::{Path, Paths, Person};
+use super::path::{Paths, Person};
 use super::run::{self, Run};
 use super::seen::{Branch, Epoch, Seen, Vice, What};
 use super::trace::Trace;
@@ -54,7 +54,7 @@ pub(super) enum Happen {
     /// For a run, at once.
     Give(usize, Given),
     /// A dialling reaches its address: connection, where to.
-    Ring { run: usize, link: LinkId, to: Person },
+    Ring { run: usize, link: LinkId, to: Person, wait: Duration },
     /// A control message, or what is missing of it, is sent (again).
     Attempt { pair: usize, side: usize, number: u64 },
     /// A control message is there.
@@ -278,22 +278,38 @@ impl Network {
         self.runs[run].slept += self.now - since;
         self.runs[run].woke = Some(self.now);
         self.see(run, What::Woke);
-        if let Some(input) = woke() {
-            self.input(run, input);
-        }
+        self.input(run, Input::Woke);
         for given in std::mem::take(&mut self.runs[run].backlog) {
             self.give(run, given);
         }
         self.input(run, Input::Tick);
     }
 
-    /// Somebody starts to cheat.
+    /// Somebody starts to cheat; an equivocator at once.
     pub fn cheat(&mut self, person: Person, vice: Vice) {
         let Some(run) = self.people[person].run.filter(|r| self.runs[*r].is_awake()) else {
             return;
         };
-        self.runs[run].cheat = Some(Cheat::new(vice));
+        let mut cheat = Cheat::new(vice);
+        cheat.audience.clone_from(&self.runs[run].members);
+        cheat.at = self.now;
+        if vice == Vice::Equivocate {
+            let now = self.runs[run].now(self.base, self.now);
+            cheat.other = self.runs[run].call.as_mut().and_then(|call| call.forge_commit(now));
+            if cheat.other.is_none() {
+                return;
+            }
+        }
+        self.runs[run].cheat = Some(cheat);
         self.see(run, What::Cheats(vice));
+        if vice == Vice::Equivocate {
+            self.input(run, Input::User(Command::Rekey));
+        }
+    }
+
+    /// Somebody cheats, or did.
+    pub fn is_honest(&self, person: Person) -> bool {
+        !self.runs.iter().any(|r| r.person == person && r.cheat.is_some())
     }
 
     /// Somebody dies while sending its next commit, after this many of its recipients.
@@ -330,7 +346,7 @@ impl Network {
                 }
             }
             Happen::Give(run, given) => self.give(run, given),
-            Happen::Ring { run, link, to } => self.ring(run, link, to),
+            Happen::Ring { run, link, to, wait } => self.ring(run, link, to, wait),
             Happen::Attempt { pair, side, number } => self.attempt(pair, side, number),
             Happen::Arrive { pair, side, number } => self.arrive(pair, side, number),
             Happen::Packet { pair, side, event, heard } => {
@@ -366,7 +382,8 @@ impl Network {
         }
         match given {
             Given::Link(id, event, heard) => {
-                if let Some(heard) = heard {
+                // Beats travel in control messages; a frame is nobody's word about the group.
+                if let (Some(heard), LinkEvent::Control(_)) = (heard, &event) {
                     state.learn(&heard, self.now);
                 }
                 if !self.note_delivery(run, id, &event) {
@@ -440,26 +457,34 @@ impl Network {
         self.runs[run].speaks = None;
     }
 
-    /// A run dials.
+    /// A run dials. As in QUIC, the first packet is sent again after one, two and four seconds.
     pub(super) fn dial(&mut self, run: usize, link: LinkId, to: SocketAddr) {
         let from = self.runs[run].person;
-        let reached = person_at(to).filter(|p| *p < self.people.len());
-        let trip = reached.map(|to| (to, self.paths.get(from, to)));
-        match trip.map(|(to, path): (Person, Path)| (to, path.packet(&mut self.dice))) {
-            Some((to, Some(time))) => self.after(time, Happen::Ring { run, link, to }),
-            // The first packet is lost: again after a second.
-            Some((to, None)) => {
-                self.after(Duration::from_secs(1), Happen::Ring { run, link, to });
-            }
-            None => self.after(DIAL, Happen::Give(run, Given::DialFailed(link))),
-        }
+        let Some(to) = person_at(to).filter(|p| *p < self.people.len()) else {
+            return self.after(DIAL, Happen::Give(run, Given::DialFailed(link)));
+        };
+        let time = self.paths.get(from, to).time(&mut self.dice);
+        self.after(time, Happen::Ring { run, link, to, wait: Duration::from_secs(1) });
     }
 
-    fn ring(&mut self, run: usize, link: LinkId, to: Person) {
+    fn ring(&mut self, run: usize, link: LinkId, to: Person, wait: Duration) {
         let from = self.runs[run].person;
+        if !self.runs[run].is_on() {
+            return;
+        }
         let there = self.people[to].run.filter(|r| self.runs[*r].is_awake() && *r != run);
-        let Some(there) = there.filter(|_| self.paths.both_ways(from, to)) else {
-            self.after(DIAL, Happen::Give(run, Given::DialFailed(link)));
+        let awake = self.runs[run].is_awake();
+        let passes = awake
+            && self.paths.get(to, from).open
+            && self.paths.get(from, to).packet(&mut self.dice).is_some();
+        let Some(there) = there.filter(|_| passes) else {
+            // One, two and four seconds have passed at the fourth attempt; one more is left.
+            if wait * 2 <= DIAL {
+                self.after(wait, Happen::Ring { run, link, to, wait: wait * 2 });
+            } else {
+                let left = DIAL - (wait - Duration::from_secs(1));
+                self.after(left, Happen::Give(run, Given::DialFailed(link)));
+            }
             return;
         };
         let mut exporter = [0; 32];
@@ -523,9 +548,4 @@ impl Network {
         self.trace.seen(&seen);
         self.watch.see(&seen);
     }
-}
-
-/// What a driver tells a call after sleep.
-fn woke() -> Option<Input> {
-    None
 }

@@ -58,7 +58,7 @@ impl Kinds {
         self.0 & other.0 == other.0
     }
 
-    /// What today's call is meant to bear.
+    /// What is in the ordinary tests.
     pub const TODAY: Self = Self::LEAVE
         .and(Self::UPDATE)
         .and(Self::REMOVE)

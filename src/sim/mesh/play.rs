@@ -3,7 +3,7 @@
 use super::network::{Network, address};
 use super::path::Person;
 use super::plan::{Act, MOST, Plan, Setup, between};
-use super::seen::{Branch, Violation, What};
+use super::seen::{Branch, Vice, Violation, What};
 use crate::call::{Admit, Call, CallConfig, Command, Tracks};
 use crate::identity::DisplayName;
 use crate::invite::Invite;
@@ -211,7 +211,13 @@ impl Player {
                     self.network.user(person, Command::Rekey);
                 }
             }
-            Act::Remove if members.len() > 2 => self.remove(&others),
+            Act::Remove if members.len() > 2 => self.remove(&members),
+            Act::Lock(on) => {
+                if let Some(person) = self.decides() {
+                    let command = if on { Command::Lock } else { Command::Unlock };
+                    self.network.user(person, command);
+                }
+            }
             Act::Weather(path) => self.network.paths.all(path),
             Act::Odd(there, back) => {
                 if let Some((a, b)) = self.two(&members) {
@@ -275,7 +281,9 @@ impl Player {
             }
             Act::Screens(time) => self.network.screens_take(time),
             Act::Cheat(vice) => {
-                if let Some(person) = self.one_of(&members) {
+                let leads = vice == Vice::Equivocate || self.dice.chance(0.6);
+                let person = if leads { sequencer } else { self.one_of(&members) };
+                if let Some(person) = person {
                     self.network.cheat(person, vice);
                 }
             }
@@ -285,8 +293,7 @@ impl Player {
             | Act::Remove
             | Act::Crash
             | Act::CrashSequencer
-            | Act::DieCommitting(_)
-            | Act::Lock(_) => {}
+            | Act::DieCommitting(_) => {}
         }
     }
 
@@ -296,19 +303,27 @@ impl Player {
         Some((a, self.one_of(&rest)?))
     }
 
-    /// The founder removes somebody, while it leads.
-    fn remove(&mut self, others: &[Person]) {
-        let founder = 0;
-        if self.sequencer() != Some(founder) {
-            return;
-        }
-        let Some(whom) = self.one_of(others) else { return };
-        let Some(member) = self.member_of(founder, whom) else { return };
-        if let Some(run) = self.network.people[founder].run {
+    /// Who may decide: the founder, or whoever leads without them.
+    fn decides(&self) -> Option<Person> {
+        let may = |p: &Person| self.network.view(*p).is_some_and(|v| v.may_decide);
+        let mut members = self.network.members().into_iter();
+        members.find(|p| self.network.is_honest(*p) && may(p))
+    }
+
+    /// Somebody is removed by decision.
+    fn remove(&mut self, members: &[Person]) {
+        let Some(decides) = self.decides() else { return };
+        let others: Vec<_> = members.iter().copied().filter(|p| *p != decides).collect();
+        let Some(whom) = self.one_of(&others) else { return };
+        let Some(member) = self.member_of(decides, whom) else { return };
+        // A branch without a majority decides for itself; the others need not follow.
+        if self.network.view(decides).is_some_and(|v| !v.split)
+            && let Some(run) = self.network.people[decides].run
+        {
             self.network.see(run, What::Decided(whom));
         }
         self.removed.insert(whom);
-        self.network.user(founder, Command::Remove(member));
+        self.network.user(decides, Command::Remove(member));
     }
 
     /// Somebody's number, as another sees it.
@@ -329,7 +344,14 @@ impl Player {
             return;
         }
         self.later(at + TRY, Step::Try(person, left - 1));
-        let Some(leads) = self.sequencer() else { return };
+        let Some(leads) = self.decides() else { return };
+        if self.removed.remove(&person)
+            && let Some(run) = self.network.people[leads].run
+        {
+            let identity = self.network.identity(person).public();
+            self.network.see(run, What::Admitted(person));
+            self.network.user(leads, Command::Readmit(identity));
+        }
         self.network.user(leads, Command::NewInvite(vec![address(leads)]));
         let text = self.network.view(leads).and_then(|v| Some(v.invites.last()?.text.clone()));
         let Some(invite) = text.and_then(|t| Invite::parse(&t).ok()) else { return };
@@ -338,11 +360,6 @@ impl Player {
         let mono = self.network.base + at;
         let wall = super::run::EPOCH.0 + u64::try_from(at.as_millis()).unwrap_or(0);
         let now = crate::time::Now { mono, wall: crate::time::Wall(wall) };
-        if self.removed.remove(&person)
-            && let Some(run) = self.network.people[leads].run
-        {
-            self.network.see(run, What::Admitted(person));
-        }
         match Call::join(config(person), identity, invite, now, &mut rng) {
             Ok(call) => self.network.begin(person, call, rng),
             Err(error) => self.network.errors.push(format!("cannot join: {error}")),
@@ -372,9 +389,14 @@ impl Player {
         }
     }
 
+    /// Members that never cheated.
+    fn honest(&self) -> Vec<Person> {
+        self.network.members().into_iter().filter(|p| self.network.is_honest(*p)).collect()
+    }
+
     /// Why not everybody agrees now.
     fn disagreement(&self) -> Option<String> {
-        let members = self.network.members();
+        let members: Vec<_> = self.honest();
         let newest = |p: &Person| self.network.newest(*p);
         let mut by_branch: BTreeMap<Branch, Vec<Person>> = BTreeMap::new();
         for person in &members {
@@ -391,7 +413,9 @@ impl Player {
                 .collect();
             return Some(list.join(", "));
         }
-        let roster = members.first().and_then(newest)?.members.clone();
+        let roster = &members.first().and_then(newest)?.members;
+        let honest = |p: &&Person| self.network.is_honest(**p);
+        let roster: BTreeSet<Person> = roster.iter().filter(honest).copied().collect();
         let there: BTreeSet<Person> = members.iter().copied().collect();
         (roster != there).then(|| format!("the roster is {roster:?}, {there:?} are there"))
     }
@@ -417,6 +441,11 @@ impl Player {
         if let Some(what) = self.disagreement() {
             let rule = "everybody who can talk agrees";
             self.network.watch.complain(Violation { at, person: 0, rule, what });
+        }
+        for (liar, fooled) in self.network.unnamed() {
+            let rule = "every planted equivocation is named";
+            let what = format!("{fooled} does not name {liar}");
+            self.network.watch.complain(Violation { at, person: fooled, rule, what });
         }
         let deaf = self.network.deaf(quiet + AGREE - Duration::from_secs(5));
         if let Some((a, b)) = deaf {

@@ -41,9 +41,26 @@ impl Network {
         (members, sequencers)
     }
 
+    /// Equivocators who got both their commits to somebody, and honest members that were there then
+    /// and are still, but do not name them.
+    pub(super) fn unnamed(&self) -> Vec<(Person, Person)> {
+        let mut missing = Vec::new();
+        for liar in &self.runs {
+            let Some(cheat) = liar.cheat.as_ref().filter(|c| c.fooled.len() > 1) else { continue };
+            for run in self.runs.iter().filter(|r| r.is_on() && r.cheat.is_none()) {
+                let there = cheat.audience.contains(&run.person) && run.began < cheat.at;
+                if there && !run.alarms.contains(&liar.person) {
+                    missing.push((liar.person, run.person));
+                }
+            }
+        }
+        missing
+    }
+
     /// The first pair of members of which one has opened nothing of the other since.
     pub(super) fn deaf(&self, since: Duration) -> Option<(Person, Person)> {
-        let members = self.members();
+        let mut members = self.members();
+        members.retain(|p| self.is_honest(*p));
         for a in &members {
             for b in members.iter().filter(|b| *b != a) {
                 let last = self.last_heard.get(&(*a, *b));

@@ -55,6 +55,8 @@ pub struct Run {
     pub(super) person_of: BTreeMap<MemberId, Person>,
     pub(super) ended: bool,
     pub(super) cheat: Option<Cheat>,
+    /// People this run calls equivocators.
+    pub(super) alarms: BTreeSet<Person>,
     /// Dies after this many more commits have been sent (of one, to several).
     pub(super) dies_after: Option<usize>,
     pub(super) speaks: Option<u64>,
@@ -88,6 +90,7 @@ impl Run {
             person_of: BTreeMap::new(),
             ended: false,
             cheat: None,
+            alarms: BTreeSet::new(),
             dies_after: None,
             speaks: None,
             handshake_bytes: 0,
@@ -151,6 +154,13 @@ impl Run {
             self.heard.resize(people, None);
             self.heard_at.resize(people, Duration::ZERO);
         }
+    }
+
+    /// The sequencer, or a majority, has said something since.
+    pub(super) fn asked(&self, sequencer: Person, since: Duration) -> bool {
+        let spoke = |p: &Person| self.heard.get(*p).copied().flatten().is_some_and(|t| t >= since);
+        let others = self.members.iter().filter(|p| **p != self.person && spoke(p)).count();
+        spoke(&sequencer) || (others + 1) * 2 > self.members.len()
     }
 
     /// What a message of ours tells now.

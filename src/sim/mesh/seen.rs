@@ -93,7 +93,7 @@ pub struct Sealed {
     /// How long nothing that this epoch's sequencer said had reached this run, by any way; `None`
     /// in the sequencer's own run.
     pub unheard: Option<Duration>,
-    /// Nothing the sequencer said since this run woke up has reached it.
+    /// Nothing that the sequencer, or a majority, said since this run woke up has reached it.
     pub drowsy: bool,
 }
 
