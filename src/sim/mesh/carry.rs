@@ -235,18 +235,13 @@ impl Network {
         self.attempt(pair, side, number);
     }
 
-    /// Notes grants: those sent, and a candidate's own, which its request implies.
+    /// Notes a grant that is sent.
     fn note_vote(&mut self, run: usize, message: &Control) {
         let state = &self.runs[run];
-        let (term, candidate, epoch) = match message {
-            Control::Grant(bytes) => {
-                let Ok(grant) = crate::group::Grant::parse(bytes) else { return };
-                let candidate = state.person_of.get(&grant.candidate).copied();
-                (grant.term, candidate, grant.epoch)
-            }
-            Control::GrantRequest { epoch, term, .. } => (*term, Some(state.person), *epoch),
-            _ => return,
-        };
+        let Control::Grant(bytes) = message else { return };
+        let Ok(grant) = crate::group::Grant::parse(bytes) else { return };
+        let (term, epoch) = (grant.term, grant.epoch);
+        let candidate = state.person_of.get(&grant.candidate).copied();
         let Some(been) = state.newest().filter(|b| b.epoch == epoch) else { return };
         let Some(candidate) = candidate else { return };
         let (term, branch) = (u64::from(term), been.branch);
