@@ -200,7 +200,7 @@ fn garbage(lab: &Lab, outcome: &mut Outcome) -> Result<u64, LabError> {
     for round in 0..rounds {
         let length = usize::try_from(dice.roll() % 600).unwrap_or(0);
         let mut bytes: Vec<u8> = (0..length).map(|_| (dice.roll() >> 24) as u8).collect();
-        if let Some(kind) = bytes.first_mut() {
+        if let Some(kind) = bytes.first_mut().filter(|_| round % 3 == 2) {
             *kind %= 18;
         }
         let bytes = Bytes::from(bytes);
