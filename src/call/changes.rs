@@ -364,12 +364,14 @@ impl Call {
         let Some(group) = &mut self.group else { return Ok(()) };
         if group.is_sequencer() {
             let reached = |p: &Peer| p.lost_since.is_none() && p.link.is_some();
-            if !self.peers.members.values().any(reached) {
+            // Whoever gets the lead back has nobody to give it to: the others are leaving as well.
+            if self.gave_lead_away || !self.peers.members.values().any(reached) {
                 if let Some((_, reason)) = self.leaving.clone() {
                     self.finish(reason);
                 }
                 return Ok(());
             }
+            self.gave_lead_away = true;
             self.hand_over(now)?;
         }
         let Some(group) = &mut self.group else { return Ok(()) };

@@ -126,6 +126,8 @@ pub struct Call {
     removal_known: bool,
     fence_shown: Option<Held>,
     leaving: Option<(Instant, EndReason)>,
+    /// On leaving, the lead was given away once; it is not given away again.
+    gave_lead_away: bool,
     ended: bool,
     counters: Counters,
     suspended: bool,
@@ -207,6 +209,7 @@ impl Call {
             removal_known: false,
             fence_shown: None,
             leaving: None,
+            gave_lead_away: false,
             ended: false,
             counters: Counters::default(),
             suspended: false,

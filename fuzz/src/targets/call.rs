@@ -194,8 +194,11 @@ impl Pair {
         };
         take(&mut host, now, Input::Link(link, up(keys.0, address(2), false)));
         take(&mut guest, now, Input::Link(there, up(keys.1, address(1), true)));
-        for _ in 0..20 {
+        // Changes of the group keep a distance: a founder's first one waits a little.
+        for _ in 0..60 {
             pass(&mut now, Duration::from_millis(20));
+            take(&mut host, now, Input::Tick);
+            take(&mut guest, now, Input::Tick);
             for event in outputs(&mut host, now) {
                 take(&mut guest, now, Input::Link(there, event));
             }

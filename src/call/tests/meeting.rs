@@ -70,3 +70,20 @@ fn a_lost_member_is_shown_then_removed_and_may_come_back() {
     assert_eq!(world.names(0), ["Ada Byron", "Ben Nevis"]);
     assert_eq!(world.names(1), world.names(0));
 }
+
+#[test]
+fn those_who_leave_at_once_dont_pass_the_lead_back_and_forth() {
+    for n in 2..=4 {
+        let mut world = World::of(n);
+        let before = world.view(0).epoch;
+        for party in 0..n {
+            world.user(party, Command::Leave);
+        }
+        world.run(Duration::from_secs(2));
+        for party in 0..n {
+            assert_eq!(world.ended(party), Some(&EndReason::Left), "{party} of {n}");
+            let epochs = world.saw(party, |e| matches!(e, Event::Epoch { .. })) as u64;
+            assert!(epochs <= before + 2 * n as u64, "{epochs} epochs for {party} of {n}");
+        }
+    }
+}
