@@ -126,7 +126,7 @@ impl Stage {
         let call = match invite {
             None => Call::host(config, identity, vec![host(n)], now, &mut rng).expect("founded"),
             Some(text) => {
-                let invite = Invite::parse(text).ok().expect("an invite");
+                let invite = Invite::parse(text).expect("an invite");
                 Call::join(config, identity, invite, now, &mut rng).expect("joining")
             }
         };
@@ -187,7 +187,7 @@ impl Stage {
 
 /// Dials again and again until `count` (shared) knocks were made and answered with a hang-up.
 async fn knocking(from: Endpoint, invite: Arc<String>, holds: bool, left: Arc<AtomicUsize>) {
-    let invite = Invite::parse(&invite).ok().expect("an invite");
+    let invite = Invite::parse(&invite).expect("an invite");
     let mut dice = Dice::new(7, u64::from(from.local_addr().expect("bound").port()));
     while left.load(Ordering::Relaxed) > 0 {
         let Ok(link) = from.dial(host(1)).await else {

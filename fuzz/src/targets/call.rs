@@ -59,7 +59,7 @@ fn founded(now: Now, admit: Admit) -> (Call, Invite) {
     let config = config("Ada Byron", admit);
     let call = Call::host(config, identity, vec![address(1)], now, &mut rng).expect("founded");
     let text = call.view().invites.last().expect("an invite").text.clone();
-    (call, Invite::parse(&text).ok().expect("its own invite"))
+    (call, Invite::parse(&text).expect("its own invite"))
 }
 
 /// What a peer does is never an error of the call.
@@ -212,7 +212,7 @@ impl Pair {
         let keys = host.surrender_opener(member).expect("the host opens the guest's frames");
         let receipt = Receipt::shown(epoch, [0; 32]);
         let sealers = Sealers::new(keys.base().duplicate(), epoch, leaf, &receipt, &[0; 32]);
-        let (key, sealers) = (guest.leaf_key().public(), sealers.ok().expect("shown"));
+        let (key, sealers) = (guest.leaf_key().public(), sealers.expect("shown"));
         Self { host, now, link, key, sealers, left: 256 }
     }
 

@@ -35,12 +35,12 @@ pub(super) fn sframe(data: &[u8]) {
 fn script(mut feed: Feed<'_>, opener: &mut Opener) {
     let receipt = Receipt::shown(EPOCH, [0; 32]);
     let sealers = Sealers::new(base(), EPOCH, LEAF, &receipt, &[0; 32]);
-    let mut sealers = sealers.ok().expect("the roster was shown");
+    let mut sealers = sealers.expect("the roster was shown");
     let mut sent: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut seen = BTreeSet::new();
     while !feed.is_empty() && sent.len() < 64 {
         let what = feed.u8();
-        if what % 4 == 0 || sent.is_empty() {
+        if what.is_multiple_of(4) || sent.is_empty() {
             let stream = StreamKind::ALL[usize::from(what >> 2) % 4];
             let plain = vec![what; usize::from(feed.u8())];
             let sealed = sealers.of(stream).seal(&plain).expect("below the limit");

@@ -66,7 +66,7 @@ fn step(kind: u8, bytes: &[u8]) -> Vec<u8> {
 
 fn report() -> Report {
     let entry = |i: u64| Arrival {
-        kid: if i % 3 == 0 { 0x410 } else { 0x010 },
+        kid: if i.is_multiple_of(3) { 0x410 } else { 0x010 },
         ctr: 100 + i,
         arrival_us: 1_000_000 + i * 10_000,
     };
