@@ -23,6 +23,8 @@ fn child() {
     let probe = terminal.probe();
     let (to, events) = sync_channel::<Event>(16);
     let _events = Events::start(&mut terminal, to).unwrap();
+    // One role never listens, from before it says that it is ready.
+    let events = (role != "deaf").then_some(events);
     let output = Output::start(&terminal, || {}).unwrap();
     let say = |text: String| {
         output.send(text.into_bytes()).unwrap();
@@ -36,6 +38,11 @@ fn child() {
         probe.cell_px.0,
         probe.cell_px.1
     ));
+    let Some(events) = events else {
+        loop {
+            std::thread::park();
+        }
+    };
     match role.as_str() {
         "echo" => {
             for event in events {
@@ -61,13 +68,6 @@ fn child() {
                     say(format!("<signal {signal}>"));
                     break;
                 }
-            }
-        }
-        "deaf" => {
-            // Never listens: the second signal must do.
-            drop(events);
-            loop {
-                std::thread::park();
             }
         }
         "suspend" => {
