@@ -114,13 +114,18 @@ impl Call {
     pub(super) fn take_pong(&mut self, from: MemberId, nonce: u64, theirs: Place, now: Now) {
         let here = self.place() == Some(theirs);
         let members = self.join_order().len();
-        let by_sequencer = self.sequencer() == Some(from);
+        let leads = self.sequencer();
+        let by_sequencer = leads == Some(from);
+        // A majority can't speak for it as long as it can speak itself: one of them may be out.
+        let reachable = leads
+            .and_then(|leads| self.peers.members.get(&leads))
+            .is_some_and(|peer| peer.link.is_some());
         let Some(woke) = self.woke.as_mut().filter(|w| w.nonce == nonce) else { return };
         if !here {
             return;
         }
         woke.answers.insert(from);
-        if by_sequencer || (woke.answers.len() + 1) * 2 > members {
+        if by_sequencer || (!reachable && (woke.answers.len() + 1) * 2 > members) {
             self.woke = None;
             self.pulse.heard = now.mono;
             self.event(Event::Woke(false));

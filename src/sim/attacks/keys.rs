@@ -19,7 +19,11 @@ pub(super) fn opens(keys: &mut Opener, frame: &[u8]) -> bool {
 }
 
 /// One member's keys for another's frames.
-fn keys_of(world: &World, holder: usize, speaker: usize) -> Result<Surrendered, LabError> {
+pub(super) fn keys_of(
+    world: &World,
+    holder: usize,
+    speaker: usize,
+) -> Result<Surrendered, LabError> {
     let member = world.call(speaker)?.me().ok_or_else(|| setup("not in the call"))?;
     world.call(holder)?.surrender_opener(member).ok_or_else(|| setup("no keys"))
 }
@@ -29,7 +33,7 @@ fn stretched(keys: &Surrendered, epoch: u64, leaf: u8) -> Opener {
     Opener::new(keys.base(), epoch, leaf)
 }
 
-fn frames(world: &World, mark: usize, from: usize, to: usize) -> Vec<Bytes> {
+pub(super) fn frames(world: &World, mark: usize, from: usize, to: usize) -> Vec<Bytes> {
     let all = world.media_since(mark).into_iter();
     all.filter(|t| t.from == from && t.to == to)
         .filter_map(|t| bytes_of(&t.event).cloned())
@@ -37,7 +41,7 @@ fn frames(world: &World, mark: usize, from: usize, to: usize) -> Vec<Bytes> {
 }
 
 /// How many of these frames any of the keys opens, for every epoch and leaf they might be of.
-fn tries(keys: &[&Surrendered], frames: &[Bytes]) -> Result<Tally, LabError> {
+pub(super) fn tries(keys: &[&Surrendered], frames: &[Bytes]) -> Result<Tally, LabError> {
     let mut tally = Tally::default();
     for frame in frames {
         let (header, _) = Header::decode(frame).map_err(setup)?;

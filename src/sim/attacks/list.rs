@@ -1,8 +1,8 @@
 //! The list of claims, in the protocol's order.
 
 use super::{
-    Attack, Claim, Shown, crowd, door, insiders, keys, line, memory, mesh, order, people, records,
-    tls,
+    Attack, Claim, Shown, apart, crowd, door, insiders, keys, line, memory, mesh, order, people,
+    records, tls,
 };
 
 /// Everything promised.
@@ -168,12 +168,12 @@ pub const CLAIMS: &[Claim] = &[
         "members without our rules; the true ack",
         insiders::poison,
     ),
-    elsewhere(
+    live(
         24,
         "Partitions and sleepers heal, and nothing old is taken",
-        "cuts the mesh, keeps packets, lets a sleeper wake",
-        "no cut",
-        Shown::NotYet,
+        "cuts the mesh, keeps packets and news of her removal, lets a sleeper wake",
+        "neither cut nor sleep",
+        apart::apart,
     ),
     alone(live(
         25,

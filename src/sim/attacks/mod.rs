@@ -6,6 +6,7 @@
 //! something: an attack that can't succeed proves nothing. No verdict is written down anywhere; all
 //! of them follow from the counts.
 
+mod apart;
 mod circle;
 mod crowd;
 mod door;

@@ -2,15 +2,20 @@
 //! travel through a queue under a virtual clock, and Eve stands wherever she likes – on the line
 //! with TLS broken, at a door as a stranger, or behind a member's own connection.
 
+mod apart;
+mod speech;
+
+pub(crate) use speech::voice;
+
 use super::{Lab, LabError, setup};
 use crate::call::{
     Admit, Call, CallConfig, Command, DialFailure, EndReason, Event, Input, Output, Tracks,
 };
 use crate::identity::{DisplayName, IdentityKey, LeafKey};
 use crate::invite::Invite;
-use crate::media::frame::{Coded, CodedAudio};
+use crate::media::frame::Coded;
 use crate::seal::Receipt;
-use crate::time::{MediaTime, Now};
+use crate::time::Now;
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, LinkUp, MemberId, Send};
 use bytes::Bytes;
 use rand::CryptoRng;
@@ -36,6 +41,7 @@ pub(crate) struct Party {
     /// What came in at Eve's address.
     pub(crate) inbox: Vec<(LinkId, LinkEvent)>,
     who: Who,
+    bed: apart::Bed,
     wait: Instant,
     said: u32,
 }
@@ -72,6 +78,10 @@ pub(crate) struct World {
     order: u64,
     pairs: Vec<[(usize, LinkId); 2]>,
     pub(crate) cut: BTreeSet<usize>,
+    /// What one sends to another is kept back.
+    held: BTreeSet<(usize, usize)>,
+    kept: Vec<Taped>,
+    parted: Option<Instant>,
     /// What TLS established for each connection, at the end that was dialled.
     pub(crate) established: Vec<(usize, LinkUp)>,
 }
@@ -95,13 +105,6 @@ pub(crate) fn config(name: &str, admit: Admit) -> CallConfig {
     }
 }
 
-/// The `n`th packet of a voice.
-fn sound(voice: u8, n: u32) -> Bytes {
-    let mut bytes = vec![voice; PACKET];
-    bytes[PACKET - 4..].copy_from_slice(&n.to_be_bytes());
-    bytes.into()
-}
-
 impl World {
     pub(crate) fn new(lab: &Lab) -> Self {
         Self {
@@ -114,6 +117,9 @@ impl World {
             order: 0,
             pairs: Vec::new(),
             cut: BTreeSet::new(),
+            held: BTreeSet::new(),
+            kept: Vec::new(),
+            parted: None,
             established: Vec::new(),
         }
     }
@@ -193,6 +199,7 @@ impl World {
             media: Vec::new(),
             inbox: Vec::new(),
             who,
+            bed: apart::Bed::default(),
             wait: self.now.mono,
             said: 0,
         });
@@ -216,8 +223,9 @@ impl World {
     }
 
     pub(crate) fn input(&mut self, party: usize, input: Input) -> Result<(), LabError> {
+        let now = self.clock(party);
         match (&mut self.parties[party].who, input) {
-            (Who::Caller(call), input) => call.handle(self.now, &mut *self.rng, input)?,
+            (Who::Caller(call), input) => call.handle(now, &mut *self.rng, input)?,
             (Who::Eve { .. }, Input::Link(link, event)) => {
                 self.parties[party].inbox.push((link, event));
             }
@@ -245,11 +253,11 @@ impl World {
 
     fn drain(&mut self, party: usize) -> Result<(), LabError> {
         loop {
-            let now = self.now;
+            let now = self.clock(party);
             let Who::Caller(call) = &mut self.parties[party].who else { return Ok(()) };
             match call.poll(now) {
                 Output::Wait(at) => {
-                    self.parties[party].wait = at;
+                    self.parties[party].wait = self.parties[party].bed.to_world(at);
                     return Ok(());
                 }
                 Output::Dial(link, to) => self.dial(party, link, to)?,
@@ -265,6 +273,9 @@ impl World {
     fn close(&mut self, party: usize, link: LinkId, code: u32) {
         if let Some((other, there)) = self.other_end(party, link) {
             self.pairs.retain(|pair| !pair.contains(&(party, link)));
+            if self.held.contains(&(party, other)) {
+                return;
+            }
             let down = LinkEvent::Down(LinkDown::ClosedByPeer(code));
             self.later(other, Duration::ZERO, Input::Link(there, down));
         }
@@ -277,7 +288,11 @@ impl World {
             Some(meddle) => meddle(&taped),
             None => vec![(Duration::ZERO, taped.event.clone())],
         };
-        self.tape.push(taped);
+        self.tape.push(taped.clone());
+        if self.held.contains(&(party, to)) {
+            self.kept.push(taped);
+            return;
+        }
         if self.cut.contains(&party) || self.cut.contains(&to) {
             return;
         }
@@ -302,15 +317,17 @@ impl World {
 
     /// Input in the middle of draining.
     fn feed(&mut self, party: usize, input: Input) -> Result<(), LabError> {
+        let now = self.clock(party);
         if let Who::Caller(call) = &mut self.parties[party].who {
-            call.handle(self.now, &mut *self.rng, input)?;
+            call.handle(now, &mut *self.rng, input)?;
         }
         Ok(())
     }
 
     fn dial(&mut self, party: usize, link: LinkId, to: SocketAddr) -> Result<(), LabError> {
         let other = self.parties.iter().position(|p| p.address == to);
-        let Some(other) = other.filter(|o| !self.cut.contains(o)) else {
+        let reached = |o: &usize| !self.cut.contains(o) && !self.held.contains(&(party, *o));
+        let Some(other) = other.filter(reached) else {
             self.later(party, Duration::ZERO, Input::DialFailed(link, DialFailure::TimedOut));
             return Ok(());
         };
@@ -328,10 +345,11 @@ impl World {
         exporter: [u8; 32],
         shown: [u8; 32],
     ) -> Result<(), LabError> {
+        let now = self.clock(other);
         let there = match &mut self.parties[other].who {
             Who::Caller(call) => {
                 let there = call.accept_link();
-                call.handle(self.now, &mut *self.rng, Input::Accepted(there))?;
+                call.handle(now, &mut *self.rng, Input::Accepted(there))?;
                 there
             }
             Who::Eve { next, .. } => {
@@ -406,7 +424,8 @@ impl World {
         loop {
             let message = self.queue.iter().map(|(at, order, ..)| (*at, *order)).min();
             let parties = self.parties.iter().enumerate();
-            let callers = parties.filter(|(_, p)| matches!(p.who, Who::Caller(_)));
+            let callers =
+                parties.filter(|(_, p)| matches!(p.who, Who::Caller(_)) && p.bed.is_awake());
             let tick = callers.map(|(i, p)| (p.wait, i)).min();
             let next = [message.map(|m| m.0), tick.map(|t| t.0)].into_iter().flatten().min();
             let Some(next) = next.filter(|t| *t <= end) else { break };
@@ -415,8 +434,11 @@ impl World {
                 let at = self.queue.iter().position(|(at, n, ..)| Some((*at, *n)) == message);
                 let Some(at) = at else { break };
                 let (_, _, to, input) = self.queue.swap_remove(at);
-                if !self.parties[to].deaf {
-                    self.input(to, input)?;
+                let party = &mut self.parties[to];
+                match () {
+                    () if party.deaf => {}
+                    () if !party.bed.is_awake() => party.bed.queue(input),
+                    () => self.input(to, input)?,
                 }
             } else if let Some((_, party)) = tick {
                 self.input(party, Input::Tick)?;
@@ -435,61 +457,6 @@ impl World {
         self.now.wall.0 += u64::try_from(by.as_millis()).unwrap_or(0);
     }
 
-    /// Somebody says one packet in their voice (its index plus one).
-    pub(crate) fn speak(&mut self, party: usize) -> Result<(), LabError> {
-        let n = self.parties[party].said;
-        self.parties[party].said += 1;
-        let packet = CodedAudio {
-            seq: n,
-            at: MediaTime(u64::from(n) * 20_000),
-            millis: 20,
-            level: 10,
-            bytes: sound(voice(party), n),
-            previous: None,
-        };
-        self.input(party, Input::Coded(Vec::new(), Coded::Audio(packet)))
-    }
-
-    /// Everybody in the list talks for this many packets of 20 ms.
-    pub(crate) fn talk(&mut self, who: &[usize], packets: u32) -> Result<(), LabError> {
-        for _ in 0..packets {
-            for party in who {
-                self.speak(*party)?;
-            }
-            self.run(20)?;
-        }
-        Ok(())
-    }
-
-    /// Packets said so far.
-    pub(crate) fn said(&self, party: usize) -> u64 {
-        self.parties[party].said.into()
-    }
-
-    /// What a participant got to hear.
-    pub(crate) fn heard(&self, party: usize) -> Heard {
-        let mut seen = BTreeSet::new();
-        let mut heard = Heard::default();
-        for (_, coded) in &self.parties[party].media {
-            let Coded::Audio(audio) = coded else { continue };
-            let voice = audio.bytes.first().copied().unwrap_or(0);
-            let true_sound = audio.bytes == sound(voice, audio.seq);
-            heard.packets += 1;
-            heard.altered += u64::from(!true_sound);
-            heard.twice += u64::from(!seen.insert((voice, audio.seq)));
-        }
-        heard
-    }
-
-    /// Packets in somebody's voice that a participant heard.
-    pub(crate) fn heard_of(&self, party: usize, speaker: usize) -> u64 {
-        let of = |c: &Coded| match c {
-            Coded::Audio(a) => a.bytes.first() == Some(&voice(speaker)),
-            Coded::Video(_) => false,
-        };
-        self.parties[party].media.iter().filter(|(_, c)| of(c)).count() as u64
-    }
-
     pub(crate) fn ended(&self, party: usize) -> Option<&EndReason> {
         self.parties[party].events.iter().find_map(|e| match e {
             Event::Ended(reason) => Some(reason),
@@ -505,27 +472,6 @@ impl World {
     pub(crate) fn epoch(&self, party: usize) -> u64 {
         self.call(party).map_or(0, |call| call.view().epoch)
     }
-
-    /// Sealed media on the tape since `mark`, as every tap with TLS broken has it.
-    pub(crate) fn media_since(&self, mark: usize) -> Vec<Taped> {
-        let media = |t: &&Taped| matches!(t.event, LinkEvent::Datagram(_) | LinkEvent::Frame(_));
-        self.tape.iter().skip(mark).filter(media).cloned().collect()
-    }
-}
-
-/// What somebody heard.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Heard {
-    pub(crate) packets: u64,
-    /// Packets nobody said.
-    pub(crate) altered: u64,
-    /// Packets heard before.
-    pub(crate) twice: u64,
-}
-
-/// The byte that marks a participant's packets.
-pub(crate) fn voice(party: usize) -> u8 {
-    u8::try_from(party + 1).unwrap_or(u8::MAX)
 }
 
 pub(crate) fn event_of(send: Send) -> LinkEvent {
