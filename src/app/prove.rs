@@ -43,8 +43,7 @@ impl Row {
     fn place(&self) -> &'static str {
         match self.claim.shown {
             Shown::Live(_) => "live",
-            Shown::InCi => "CI",
-            Shown::NotYet => "not shown yet",
+            Shown::InCi(_) => "CI",
         }
     }
 
@@ -124,7 +123,7 @@ fn work(
         let begun = crate::app::stage::instant();
         let result = match claim.shown {
             Shown::Live(attack) => Some(attack(&mut Lab::new(full, u64::from(claim.id)))),
-            Shown::InCi | Shown::NotYet => None,
+            Shown::InCi(_) => None,
         };
         let took = crate::app::stage::instant().saturating_duration_since(begun);
         // The receiver lives as long as this scope.

@@ -222,7 +222,7 @@ pub const CLAIMS: &[Claim] = &[
         "What is built is what is in the sources",
         "builds it twice and compares",
         "a changed source",
-        Shown::InCi,
+        Shown::InCi("tests/eve/twice.sh"),
     ),
 ];
 

@@ -152,10 +152,8 @@ pub type Attack = fn(&mut Lab) -> Result<Outcome, LabError>;
 pub enum Shown {
     /// Here and now.
     Live(Attack),
-    /// Only where the program is built: needs two builds, for example.
-    InCi,
-    /// Not yet.
-    NotYet,
+    /// Only where the program is built, by this script.
+    InCi(&'static str),
 }
 
 /// Something promised.
@@ -176,8 +174,11 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The test that carries it out.
+    /// The test, or script, that carries it out.
     pub fn test(&self) -> String {
-        format!("prove::claim_{:02}", self.id)
+        match self.shown {
+            Shown::Live(_) => format!("prove::claim_{:02}", self.id),
+            Shown::InCi(script) => script.into(),
+        }
     }
 }
