@@ -21,6 +21,7 @@ pub fn audio(stats: &AudioStats) -> Value {
         "playout_ms": (f64::from(stats.playout_ms) * 10.0).round() / 10.0,
         "level": -i32::from(stats.level),
         "speaking": stats.speaking,
+        "packets": stats.jitter.received,
         "concealed_ms": stats.jitter.concealed_ms,
         "recovered_ms": stats.jitter.recovered_ms,
     })

@@ -1,6 +1,7 @@
 //! A call without a screen: one line per event, as JSON or as words. A flushed roster line counts
 //! as shown (`node` seals nothing for a roster that nobody could see).
 
+use crate::app::commands::Line;
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::keeper::Keeper;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Statistics are written at this interval.
 const STATS: Duration = Duration::from_secs(1);
@@ -52,16 +54,27 @@ impl Aim {
     }
 }
 
-/// Runs a call and writes its events until it ends, `seconds` are over or somebody stops it.
+/// How a call without a screen is run.
+pub struct Run {
+    /// What for.
+    pub aim: Aim,
+    /// Where events go.
+    pub front: Front,
+    /// What a script says.
+    pub commands: Option<mpsc::Receiver<Result<Line, String>>>,
+    /// End after this time.
+    pub seconds: Option<Duration>,
+}
+
+/// Runs a call and writes its events until it ends, its time is over or somebody stops it.
 pub async fn run(
     party: Party,
     (mut book, mut keeper): (Book, Keeper),
-    aim: Aim,
-    front: Front,
-    seconds: Option<Duration>,
+    run: Run,
     mut shutdown: Shutdown,
 ) -> Result<Exit, Failure> {
-    let Party { node, mut handle, notes, origin, .. } = party;
+    let Run { aim, front, mut commands, seconds } = run;
+    let Party { node, mut handle, notes, origin, addresses } = party;
     let mut lines = Lines {
         out: Out::default(),
         front,
@@ -99,6 +112,12 @@ pub async fn run(
                 None => std::future::pending().await,
             }
         };
+        let said = async {
+            match &mut commands {
+                Some(commands) => commands.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             reason = &mut running => {
@@ -122,6 +141,16 @@ pub async fn run(
                     tell(&handle, NodeCommand::RosterShown(receipt));
                 }
             }
+            said = said, if stopped.is_none() => match said.map(|s| s.map(|s| s.command(&addresses))) {
+                Some(Ok(Some(command))) => tell(&handle, command),
+                Some(Ok(None)) => {
+                    stopped = Some(Exit::Ended);
+                    leave(&handle, &running);
+                }
+                Some(Err(what)) => lines.write(json!({"event": "trouble", "what": what})),
+                // The script says no more; the call goes on.
+                None => commands = None,
+            },
             cause = shutdown.asked(), if stopped.is_none() => {
                 stopped = Some(Exit::from(cause));
                 leave(&handle, &running);
@@ -250,6 +279,7 @@ impl Lines {
                 let like = like.and_then(|k| k.looks_like.as_ref());
                 self.write(json!({
                     "event": if *ring { "ring" } else { "knock" },
+                    "knock": id.0,
                     "fingerprint": fingerprint.to_string(),
                     "name": name,
                     "looks_like": like.map(|l| l.fingerprint.to_string()),
@@ -292,7 +322,13 @@ impl Lines {
                     })
                     .collect();
                 // The view may be newer than this event, never older: it is published first.
-                self.write(json!({"event": "roster", "epoch": epoch, "members": members}));
+                self.write(json!({
+                    "event": "roster",
+                    "epoch": epoch,
+                    "members": members,
+                    "sequencer": view.call.sequencer.map(|s| s.0),
+                    "locked": view.call.locked,
+                }));
                 return Some(Receipt::shown(*epoch, *roster));
             }
             Event::Joined { member, by, epoch } => {
@@ -315,7 +351,11 @@ impl Lines {
                         "call_words": words.to_string(),
                     }));
                 }
-                self.write(json!({"event": "call_words", "call_words": words.to_string()}));
+                self.write(json!({
+                    "event": "call_words",
+                    "epoch": of,
+                    "call_words": words.to_string(),
+                }));
             }
             Event::Left { member, name, how } => self.write(json!({
                 "event": "left",
@@ -331,6 +371,17 @@ impl Lines {
                 "event": if *lost { "lost" } else { "back" },
                 "member": member.0,
             })),
+            Event::Back(member) => self.write(json!({
+                "event": "returned",
+                "member": member.0,
+                "name": name_of(view, *member),
+            })),
+            Event::SequencerSilent(silent) => {
+                self.write(json!({"event": "sequencer_silent", "silent": silent}));
+            }
+            Event::Succession { split } => {
+                self.write(json!({"event": "succession", "split": split}));
+            }
             Event::Equivocation { by, name } => {
                 self.write(json!({"event": "equivocation", "member": by.0, "name": name}));
             }
@@ -450,16 +501,18 @@ fn knock_end(end: KnockEnd) -> &'static str {
     }
 }
 
-fn refusal(why: Refusal) -> &'static str {
+fn refusal(why: Refusal) -> String {
     match why {
+        Refusal::UsedUp(Some(by)) => return format!("the invite was used already by {by}"),
         Refusal::BadProof => "does not hold an invite of this call",
         Refusal::Expired => "the invite has expired",
-        Refusal::UsedUp => "the invite is used up",
+        Refusal::UsedUp(None) => "the invite is used up",
         Refusal::Misbehaved => "broke the protocol",
         Refusal::TooSlow => "too slow",
         Refusal::BadCredential => "its credential does not hold",
         Refusal::WrongIdentity => "not the expected identity",
     }
+    .into()
 }
 
 /// A failed dialling in words.
@@ -482,15 +535,17 @@ fn reason_word(reason: &EndReason) -> String {
     }
 }
 
-fn refused(why: RefusedWhy) -> &'static str {
+fn refused(why: RefusedWhy) -> String {
     match why {
+        RefusedWhy::UsedUp(Some(by)) => return format!("the invite was already used by {by}"),
         RefusedWhy::UnknownInvite => "the host does not know this invite",
         RefusedWhy::Expired => "the invite has expired",
-        RefusedWhy::UsedUp => "the invite was used already",
+        RefusedWhy::UsedUp(None) => "the invite was used already",
         RefusedWhy::Declined => "the host said no, or did not answer",
         RefusedWhy::Unanswered => "nobody answered the ring",
         RefusedWhy::Locked => "the call is full or locked",
     }
+    .into()
 }
 
 /// The exit code of an end, or the failure to print.
@@ -508,6 +563,9 @@ pub fn exit_of(reason: &EndReason) -> Result<Exit, Failure> {
                 }
                 RefusedWhy::Declined | RefusedWhy::Unanswered => {
                     "call them another way, then try again"
+                }
+                RefusedWhy::UsedUp(Some(_)) => {
+                    "do you know who that is? if not, tell the host by another way; ask for a new invite"
                 }
                 _ => "ask for a new invite",
             };

@@ -1,5 +1,6 @@
 //! The program around a call: paths, log, validated options, runs, shutdown, exit codes.
 
+mod commands;
 pub mod contacts;
 pub mod demo;
 pub mod exit;

@@ -94,6 +94,8 @@ pub struct PartyOptions {
     pub media: MediaOptions,
     /// Where events go.
     pub front: Front,
+    /// Standard input gives commands.
+    pub commands: bool,
     /// Leave after this time.
     pub seconds: Option<Duration>,
     /// UDP address to bind; `None`: any port, IPv6 and IPv4.

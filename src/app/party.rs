@@ -67,7 +67,7 @@ pub fn assemble(
     let tracks = Tracks { mic: mic.is_some(), camera: video.is_some() };
     let config = CallConfig {
         name: party.name.clone(),
-        admit: admit(&party.admit, has_screen),
+        admit: admit(&party.admit, has_screen || party.commands),
         expect: party.expect,
         invite_uses: party.uses,
         invite_life: party.expires,

@@ -6,7 +6,7 @@ use crate::app::keeper::Keeper;
 use crate::app::options::{
     CallOptions, DemoOptions, Front, JoinOptions, ListenOptions, PartyOptions, RingOptions, Way,
 };
-use crate::app::{demo as demonstration, headless, identity, party, screen, shutdown};
+use crate::app::{commands, demo as demonstration, headless, identity, party, screen, shutdown};
 use crate::config::ViewSpec;
 use crate::media::frame::{Size, Want};
 use crate::media::seams::FrameSink;
@@ -54,10 +54,13 @@ fn party_run(options: &PartyOptions, way: Way) -> Result<Exit, Failure> {
     shutdown::on_signals(trigger, || {}).map_err(|e| Failure::new(Exit::Bug, e))?;
     runtime()?.block_on(tokio::task::LocalSet::new().run_until(async {
         let mut party = party::assemble(options, key, &contacts, way, view, false)?;
+        let commands = options.commands.then(commands::from_stdin).transpose();
+        let commands = commands.map_err(|e| Failure::new(Exit::Bug, e))?;
         party.notes.splice(0..0, first_run);
         let keeper = keeper(options)?;
         let book = Book::new(options.base.paths.contacts.clone(), options.expect);
-        headless::run(party, (book, keeper), aim, options.front, options.seconds, stop).await
+        let run = headless::Run { aim, front: options.front, commands, seconds: options.seconds };
+        headless::run(party, (book, keeper), run, stop).await
     }))
 }
 

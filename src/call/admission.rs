@@ -60,7 +60,13 @@ impl Call {
         let text = invite.to_text();
         let group_id = invite.group_id();
         self.invites.retain(|i| i.expires >= now.wall && i.left > 0);
-        self.invites.push(OpenInvite { text: text.clone(), left: uses, expires, invite });
+        self.invites.push(OpenInvite {
+            text: text.clone(),
+            left: uses,
+            used_by: None,
+            expires,
+            invite,
+        });
         self.event(Event::Invite { text });
         group_id
     }
@@ -110,16 +116,19 @@ impl Call {
         if let Some(known) = known {
             self.event(Event::Doubt { identity, name, known });
         }
+        // Only contacts ring, and only where contacts may – or who was in this call, to come back.
+        let uncalled = ring && !self.contacts.answers && !self.comes_back(&identity);
         let welcome = match &self.config.admit {
             // Each calls the other: both have said yes.
             _ if ring && self.calls(&identity) => Some(true),
             Admit::Any => Some(true),
             Admit::Only(wanted) => Some(wanted.iter().any(|w| w.matches(&identity))),
-            Admit::Nobody => Some(false),
+            // Nobody new; who is back was let in before.
+            Admit::Nobody => Some(ring && self.comes_back(&identity)),
             Admit::Ask => None,
         };
         match welcome {
-            _ if full || !expected || (changed && !self.contacts.asks) => {
+            _ if full || !expected || uncalled || (changed && !self.contacts.asks) => {
                 self.decline(id);
                 Ok(())
             }
@@ -131,6 +140,15 @@ impl Call {
             }
             None => Ok(()),
         }
+    }
+
+    /// A member, or one that was only lost: with a new program, and without an invite.
+    fn comes_back(&self, identity: &crate::identity::IdentityPublic) -> bool {
+        self.group.as_ref().is_some_and(|group| {
+            let seated = group.roster().members.iter().any(|row| row.identity == identity.0);
+            let state = group.state();
+            (seated || state.is_former(&identity.0)) && !state.is_barred(&identity.0)
+        })
     }
 
     /// Lets somebody in: an Add by us or, asked by us, by the sequencer; the Welcome goes out on
@@ -145,13 +163,14 @@ impl Call {
         if open.is_none() && !ring {
             // Admitted twice with a one-use invite: the second comes too late.
             if let Some(knocking) = self.knocks.remove(&id) {
-                self.close_link(knocking.link, close::USED_UP);
+                self.tell_used(knocking.link, &knocking.invite, now);
             }
             self.event(Event::KnockGone { id, end: KnockEnd::Declined });
             return Ok(());
         }
         if let Some(open) = open {
             open.left -= 1;
+            open.used_by = Some(Fingerprint::of(&knocking.credential.identity));
         }
         knocking.decided = true;
         knocking.deadline = knocking.deadline.max(now.mono + DECIDED);

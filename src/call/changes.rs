@@ -301,12 +301,29 @@ impl Call {
                 self.event(Event::Split(from));
                 self.send_branch(link, now);
             }
-            Agreement::OtherEpoch => {}
+            Agreement::OtherEpoch => {
+                let next = self.group.as_ref().map_or(0, |g| g.epoch().saturating_add(1));
+                let peer = self.peers.members.get_mut(&from).filter(|_| ack.epoch == next);
+                if let Some(peer) = peer {
+                    // Its way was shorter than the commit's: looked at again after that.
+                    peer.early_ack = Some(ack.clone());
+                }
+            }
         }
         match taken.equivocation {
             Some(proof) => self.equivocated(&proof, now),
             None => Ok(()),
         }
+    }
+
+    /// Members that merged before us said so already.
+    pub(super) fn take_early_acks(&mut self, now: Now) -> Result<(), CallError> {
+        let members = self.peers.members.iter_mut();
+        let early = members.filter_map(|(id, p)| Some((*id, p.link?, p.early_ack.take()?)));
+        for (id, link, ack) in early.collect::<Vec<_>>() {
+            self.take_ack(link, id, &ack, now)?;
+        }
+        Ok(())
     }
 
     /// Fresh keys for everybody, on request.

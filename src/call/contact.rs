@@ -44,6 +44,8 @@ pub(super) struct Contacts {
     doors: BTreeMap<[u8; 8], IdentityPublic>,
     /// Contacts may ring.
     pub(super) answers: bool,
+    /// The same for members of this call: whoever crashed comes back without an invite.
+    met: BTreeMap<[u8; 8], IdentityPublic>,
     /// By key: looked at once, shown often.
     seen: BTreeMap<[u8; 32], Option<Namesake>>,
     /// Keys the user has said yes to in this call.
@@ -62,6 +64,8 @@ struct Prepared {
     skeletons: Vec<String>,
 }
 
+/// People met in one call who may ring: more than ever sit in it.
+const MOST_MET: usize = 64;
 /// Entries of `seen` before it starts anew; a call has 16 members, the rest are knocks.
 const MOST_SEEN: usize = 256;
 
@@ -81,6 +85,7 @@ impl Contacts {
             known: known.collect(),
             doors: config.known.iter().map(door).collect(),
             answers: false,
+            met: BTreeMap::new(),
             seen: BTreeMap::new(),
             believed: BTreeSet::new(),
             disbelieved: BTreeSet::new(),
@@ -93,9 +98,10 @@ impl Contacts {
         self.known.iter().map(|p| &p.known).find(|k| k.identity == *identity)
     }
 
-    /// The contact who knocks with this number, if contacts may.
+    /// The contact who knocks with this number, if contacts may; or who was in this call.
     pub(super) fn at_door(&self, id: &[u8; 8]) -> Option<IdentityPublic> {
-        self.doors.get(id).filter(|_| self.answers).copied()
+        let contact = self.doors.get(id).filter(|_| self.answers);
+        contact.or_else(|| self.met.get(id)).copied()
     }
 
     /// Whom this name belongs to, if not to this key.
@@ -160,6 +166,10 @@ impl Call {
     /// A member is here whom nobody asked our user about.
     pub(super) fn meet(&mut self, member: MemberId, identity: &IdentityPublic, name: &DisplayName) {
         self.contacts.look_at(identity, name);
+        if self.contacts.met.len() < MOST_MET {
+            let door = contact_id(&self.identity.public(), identity);
+            self.contacts.met.insert(door, *identity);
+        }
         if self.config.expect.is_some_and(|wanted| wanted.matches(identity)) {
             self.contacts.believe(identity);
         }

@@ -87,7 +87,7 @@ impl Call {
         }
         self.open_waiting(now);
         self.event(Event::Budgets);
-        Ok(())
+        self.take_early_acks(now)
     }
 
     /// Whoever came back sits under a new number: what is known of it, and its connection, go

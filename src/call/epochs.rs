@@ -66,6 +66,8 @@ struct Keys {
     merged_at: Instant,
     /// Others that have said they are in this epoch.
     acked: BTreeSet<MemberId>,
+    /// Something was sealed under this epoch.
+    used: bool,
     /// Nothing may be sealed under this epoch any more.
     closed: bool,
     /// The epoch before cannot be used instead of this one.
@@ -116,6 +118,7 @@ impl Epochs {
             sealers: None,
             merged_at: now,
             acked: BTreeSet::new(),
+            used: false,
             closed: false,
             at_once: removed || self.live.back().is_none_or(|k| k.leaf_of.len() <= 1),
             ends_at: None,
@@ -157,18 +160,24 @@ impl Epochs {
 
     /// The sealers to use now: the newest epoch's once the others are known to be in it; before,
     /// and while its roster is not on the screen, the previous one's – for a short time, and not
-    /// if somebody was removed.
-    fn sealers(&mut self, now: Instant) -> Option<&mut Sealers> {
+    /// if somebody was removed. A newcomer isn't waited for: the previous epoch says nothing to it.
+    /// With them the epoch, if this is the first use of it.
+    fn sealers(&mut self, now: Instant) -> Option<(&mut Sealers, Option<u64>)> {
         let last = self.live.len().checked_sub(1)?;
         let newest = self.live.get(last)?;
-        let others = newest.leaf_of.len().saturating_sub(1);
         let overlap = !newest.at_once && now < newest.merged_at + OVERLAP;
-        let all_there = newest.sealers.is_some() && newest.acked.len() >= others;
+        let previous = last.checked_sub(1).and_then(|i| self.live.get(i));
+        let stays = |id: &&MemberId| previous.is_none_or(|k| k.leaf_of.contains_key(*id));
+        let all_there = newest.sealers.is_some()
+            && newest.openers.keys().filter(stays).all(|id| newest.acked.contains(id));
         let previous = last.checked_sub(1).filter(|_| overlap && !all_there);
         let usable =
             |i: &usize| self.live.get(*i).is_some_and(|k| !k.closed && k.sealers.is_some());
         let index = previous.filter(usable).unwrap_or(last);
-        self.live.get_mut(index).filter(|k| !k.closed)?.sealers.as_mut()
+        let keys = self.live.get_mut(index).filter(|k| !k.closed)?;
+        let sealers = keys.sealers.as_mut()?;
+        let first = (!std::mem::replace(&mut keys.used, true)).then_some(keys.epoch);
+        Some((sealers, first))
     }
 
     fn acked(&mut self, member: MemberId, epoch: u64) {
@@ -278,7 +287,7 @@ impl Call {
             Coded::Video(video) => self.padding(video.room, links.iter().map(|(id, _)| *id)),
             Coded::Audio(_) => Padding::None,
         };
-        let Some(sealers) = self.epochs.sealers(now.mono) else {
+        let Some((sealers, first)) = self.epochs.sealers(now.mono) else {
             self.counters.gated += 1;
             return;
         };
@@ -291,6 +300,9 @@ impl Call {
             }
         };
         let Ok(sealed) = sealed else { return };
+        if let Some(epoch) = first {
+            self.event(Event::Sealing { epoch });
+        }
         for (member, link) in links {
             let send = match coded {
                 Coded::Audio(_) => Send::Datagram(sealed.bytes.clone()),

@@ -240,7 +240,7 @@ impl Call {
     fn refuse(&mut self, link: LinkId, why: Refusal) {
         let code = match why {
             Refusal::Expired => close::EXPIRED,
-            Refusal::UsedUp => close::USED_UP,
+            Refusal::UsedUp(_) => close::USED_UP,
             Refusal::Misbehaved => close::MISBEHAVED,
             Refusal::TooSlow => close::TIMEOUT,
             Refusal::WrongIdentity => close::DECLINED,
@@ -406,6 +406,10 @@ impl Call {
             (Stage::ProofSent, Control::Welcome(welcome)) => {
                 self.take_welcome(id, &up, &welcome, now)
             }
+            (Stage::KnockSent | Stage::ProofSent, Control::Used(sealed)) => {
+                self.take_used(id, &up, &sealed);
+                Ok(())
+            }
             // Members greet each other before the Welcome is here.
             (Stage::ProofSent, _) | (Stage::Knocking(_), Control::Heartbeat(_)) => Ok(()),
             _ => {
@@ -431,11 +435,15 @@ impl Call {
         let verdict = match (proof, open) {
             (None, _) => Err(Refusal::BadProof),
             (Some(_), Some(open)) if open.expires < now.wall => Err(Refusal::Expired),
-            (Some(_), Some(open)) if open.left == 0 => Err(Refusal::UsedUp),
+            (Some(_), Some(open)) if open.left == 0 => Err(Refusal::UsedUp(open.used_by)),
             (Some(proof), _) => Ok(proof),
         };
         let proof = match verdict {
             Ok(proof) => proof,
+            Err(Refusal::UsedUp(_)) => {
+                self.tell_used(id, &knock.invite_id, now);
+                return Ok(());
+            }
             Err(why) => {
                 self.refuse(id, why);
                 return Ok(());
@@ -455,6 +463,36 @@ impl Call {
             state.stage = Stage::AnswerSent(knock.invite_id);
         }
         Ok(())
+    }
+
+    /// Host: the invite is used up; its holder hears by whom, and then the connection ends.
+    pub(super) fn tell_used(&mut self, id: LinkId, invite: &[u8; 8], now: Now) {
+        let open = self.invites.iter().find(|i| i.invite.id() == *invite);
+        let by = open.and_then(|open| open.used_by);
+        let up = self.links.get(&id).and_then(|l| l.up.clone());
+        let why = Refusal::UsedUp(by);
+        let (Some(open), Some(by), Some(up)) = (open, by, up) else {
+            self.refuse(id, why);
+            return;
+        };
+        let sealed = handshake::used(&open.invite.k_proof(), &self.transcript(&up), &by);
+        self.send_control(id, &Control::Used(sealed.into()));
+        self.counters.refused += 1;
+        self.part(id, close::USED_UP, now);
+        self.event(Event::Refused { from: Some(up.remote), why });
+    }
+
+    /// Joiner: somebody else came in with our invite.
+    fn take_used(&mut self, id: LinkId, up: &LinkUp, sealed: &[u8]) {
+        let PhaseState::Joining(joining) = &self.phase else { return };
+        let k_proof = joining.door.k_proof();
+        let Ok(by) = handshake::open_used(&k_proof, &self.transcript(up), sealed) else { return };
+        if let PhaseState::Joining(joining) = &mut self.phase {
+            joining.refusal = Some(EndReason::Refused(RefusedWhy::UsedUp(Some(by))));
+            joining.pending = None;
+        }
+        self.close_link(id, close::LEFT);
+        self.end_if_nowhere_left();
     }
 
     /// The proof key behind a knock's number: an invite's, or that of a contact who rings.
@@ -732,7 +770,7 @@ fn refused_by(code: u32) -> Option<EndReason> {
     Some(EndReason::Refused(match code {
         close::REFUSED => RefusedWhy::UnknownInvite,
         close::EXPIRED => RefusedWhy::Expired,
-        close::USED_UP => RefusedWhy::UsedUp,
+        close::USED_UP => RefusedWhy::UsedUp(None),
         close::DECLINED | close::TIMEOUT | close::LEFT => RefusedWhy::Declined,
         close::UNANSWERED => RefusedWhy::Unanswered,
         close::LOCKED => RefusedWhy::Locked,

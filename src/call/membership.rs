@@ -10,7 +10,7 @@ use super::*;
 use crate::group::RosterRow;
 use crate::identity::Credential;
 use crate::media::frame::Want;
-use crate::wire::control::{Control, MemberMessage};
+use crate::wire::control::{Ack, Control, MemberMessage};
 use crate::wire::link::LinkDown;
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -70,6 +70,8 @@ pub(super) struct Peer {
     pub(super) moved: Instant,
     /// It has not been told about us since it took its seat.
     pub(super) fresh: bool,
+    /// It is an epoch ahead of us, and said so.
+    pub(super) early_ack: Option<Ack>,
     /// It said goodbye: not waited for.
     pub(super) parted: bool,
     /// Lost: not looked at again before this.
@@ -103,6 +105,7 @@ impl Peer {
             apart: None,
             moved: now,
             fresh: true,
+            early_ack: None,
             parted: false,
             look: now,
         }

@@ -231,6 +231,11 @@ pub enum Event {
         /// Why there is a new one.
         why: EpochWhy,
     },
+    /// The first frame was sealed in this epoch: its keys are in use.
+    Sealing {
+        /// The epoch.
+        epoch: u64,
+    },
     /// A member is in.
     Joined {
         /// Who.
@@ -393,8 +398,8 @@ pub enum Refusal {
     BadProof,
     /// The invite has expired.
     Expired,
-    /// The invite is used up.
-    UsedUp,
+    /// The invite is used up; by whom last.
+    UsedUp(Option<Fingerprint>),
     /// They broke the protocol.
     Misbehaved,
     /// Too slow.
@@ -432,8 +437,8 @@ pub enum RefusedWhy {
     UnknownInvite,
     /// It has expired.
     Expired,
-    /// It was used already.
-    UsedUp,
+    /// It was used already; by whom last, if the host said so.
+    UsedUp(Option<Fingerprint>),
     /// The host said no, or nobody answered.
     Declined,
     /// Nobody answered the ring.
@@ -450,6 +455,8 @@ pub struct OpenInvite {
     pub text: String,
     /// Admissions left.
     pub left: u8,
+    /// Who came in with it last.
+    pub used_by: Option<Fingerprint>,
     /// Valid until.
     pub expires: Wall,
 }

@@ -161,6 +161,10 @@ pub(super) struct PartyArgs {
     #[arg(long, help_heading = "Scripts")]
     pub json: bool,
 
+    /// Take commands from standard input, one JSON object per line: {"do":"lock"}
+    #[arg(long, requires = "json", help_heading = "Scripts")]
+    pub commands: bool,
+
     /// Leave after this many seconds
     #[arg(long, value_name = "N", value_parser = parse_duration, help_heading = "Scripts")]
     pub seconds: Option<Duration>,

@@ -34,6 +34,7 @@ pub(super) fn validate(args: PartyArgs, base: Base) -> Result<PartyOptions, Fail
         name,
         media,
         front,
+        commands: args.commands,
         seconds: args.seconds,
         listen,
         advertise,

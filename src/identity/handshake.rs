@@ -11,6 +11,7 @@
 //! key of this connection* ([`super::Credential::verify_for_key`]). That last equality is what
 //! rules out presenting somebody else's credential.
 
+use super::fingerprint::Fingerprint;
 use crate::keys::IdentityPublic;
 use crate::secret::Secret;
 use crate::wire::ParseError;
@@ -91,6 +92,23 @@ pub fn open_proof(
     Ok(ProofBody::decode(&open(k_proof, PROOF, transcript, &proof.sealed)?)?)
 }
 
+/// Listener: to the holder of an invite that is used up, by whom it was used. Told to nobody who
+/// doesn't hold it, and believed of nobody else.
+pub fn used(k_proof: &Secret<32>, transcript: &Transcript, by: &Fingerprint) -> Vec<u8> {
+    seal(k_proof, USED, transcript, by.to_string().as_bytes())
+}
+
+/// Dialler: opens that.
+pub fn open_used(
+    k_proof: &Secret<32>,
+    transcript: &Transcript,
+    sealed: &[u8],
+) -> Result<Fingerprint, HandshakeError> {
+    let text = open(k_proof, USED, transcript, sealed)?;
+    let text = std::str::from_utf8(&text).map_err(|_| HandshakeError::NotProved)?;
+    text.parse().map_err(|_| HandshakeError::NotProved)
+}
+
 /// What a member sends another on a new connection: it knows the epoch's authenticator (RFC 9420
 /// §8.7), on this connection. Who it is, TLS and the roster say.
 pub fn member_proof(authenticator: &[u8; 32], transcript: &Transcript) -> [u8; 32] {
@@ -136,6 +154,7 @@ pub fn contact_id(a: &IdentityPublic, b: &IdentityPublic) -> [u8; 8] {
 
 const ANSWER: &[u8] = b"facetty/1 answer";
 const PROOF: &[u8] = b"facetty/1 proof";
+const USED: &[u8] = b"facetty/1 used";
 
 fn mac(key: &Secret<32>, label: &[u8], transcript: &[u8; 96]) -> [u8; 32] {
     // The fixed-size key type makes this HMAC infallible: 32 bytes zero-padded to one block.

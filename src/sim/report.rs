@@ -33,6 +33,8 @@ pub struct Report {
     pub unexpected: Vec<String>,
     /// Who took part.
     pub participants: Vec<ParticipantReport>,
+    /// Changes of the group that somebody asked for.
+    pub changes: Vec<ChangeReport>,
     /// What the taps saw.
     pub tap: TapReport,
 }
@@ -139,6 +141,27 @@ pub struct WindowReport {
     pub video_kbps: f64,
     /// Sound made up, in percent.
     pub concealed_pct: f64,
+}
+
+/// One change of the group.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChangeReport {
+    /// `join`, `leave`, `remove` or `rekey`.
+    pub what: &'static str,
+    /// The epoch it led to.
+    pub epoch: u64,
+    /// Members of that epoch.
+    pub members: usize,
+    /// When it was asked for: a proven knock reached who lets in, or a member said so; seconds.
+    pub s: f64,
+    /// From there to the commit, in ms; of another member's wish, its way to the sequencer too.
+    pub committed_ms: f64,
+    /// … until the last member was in the epoch; `None`: one never was.
+    pub entered_ms: Option<f64>,
+    /// … until the last member sealed its first frame in it.
+    pub sealing_ms: Option<f64>,
+    /// Most sound made up between two members within 1.5 s, in ms.
+    pub concealed_ms: u64,
 }
 
 /// Percentiles of a set of values.
@@ -306,6 +329,7 @@ mod tests {
             short: vec![],
             unexpected: vec![],
             participants: vec![participant("ada", "ben", 80.0), participant("ben", "ada", 120.0)],
+            changes: Vec::new(),
             tap: TapReport { control_hits: 5, ..TapReport::default() },
         }
     }

@@ -150,6 +150,13 @@ pub struct Moment {
 pub enum Change {
     /// A participant does something.
     Act(usize, Action),
+    /// A decision removes a participant.
+    Remove {
+        /// Who decides.
+        by: usize,
+        /// Who goes.
+        who: usize,
+    },
     /// A link changes.
     Link((usize, usize), LinkSpec),
 }
@@ -272,6 +279,7 @@ struct FileMoment {
     s: f64,
     who: Option<String>,
     action: Option<Action>,
+    remove: Option<String>,
     from: Option<String>,
     to: Option<String>,
     link: Option<LinkSpec>,
@@ -429,9 +437,12 @@ impl FileMoment {
         who: &dyn Fn(&str) -> Result<usize, ScenarioError>,
         n: usize,
     ) -> Result<Vec<Change>, ScenarioError> {
-        match (&self.who, self.action, &self.link) {
-            (Some(name), Some(action), None) => Ok(vec![Change::Act(who(name)?, action)]),
-            (None, None, Some(link)) => {
+        match (&self.who, self.action, &self.remove, &self.link) {
+            (Some(name), Some(action), None, None) => Ok(vec![Change::Act(who(name)?, action)]),
+            (Some(by), None, Some(name), None) => {
+                Ok(vec![Change::Remove { by: who(by)?, who: who(name)? }])
+            }
+            (None, None, None, Some(link)) => {
                 check_link(link)?;
                 let from = self.from.as_deref().map(who).transpose()?;
                 let to = self.to.as_deref().map(who).transpose()?;
@@ -446,7 +457,7 @@ impl FileMoment {
                 Ok(changes)
             }
             _ => Err(content(format!(
-                "[[at]] s = {}: needs who and action, or link (with from and to, if not for all)",
+                "[[at]] s = {}: needs who and action, who and remove, or link (with from and to, if not for all)",
                 self.s
             ))),
         }

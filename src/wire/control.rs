@@ -42,6 +42,8 @@ pub enum Control {
     Answer(Answer),
     /// Who knocked, sealed.
     Proof(Proof),
+    /// By whom the invite was used already, sealed like an answer.
+    Used(Bytes),
     /// MLS Welcome (RFC 9420 §12.4.3.1), opaque here.
     Welcome(Bytes),
     /// A commit with everything needed to process it, as the group lays it out; opaque here.
@@ -177,6 +179,7 @@ const PONG: u8 = 26;
 const ORDER: u8 = 27;
 const EQUIVOCATION: u8 = 28;
 const BRANCH_ANSWER: u8 = 29;
+const USED: u8 = 30;
 
 impl Control {
     /// Encodes: one byte of kind, then the body to the end of the message.
@@ -186,6 +189,7 @@ impl Control {
             Self::Knock(k) => w.u8(KNOCK).raw(&k.encode()),
             Self::Answer(a) => w.u8(ANSWER).raw(&a.sealed),
             Self::Proof(p) => w.u8(PROOF).raw(&p.sealed),
+            Self::Used(b) => w.u8(USED).raw(b),
             Self::Welcome(b) => w.u8(WELCOME).raw(b),
             Self::Bundle(b) => w.u8(BUNDLE).raw(b),
             Self::Proposal(b) => w.u8(PROPOSAL).raw(b),
@@ -229,6 +233,7 @@ impl Control {
             KNOCK => Self::Knock(Knock::decode(r.rest("knock", 40)?)?),
             ANSWER => Self::Answer(Answer { sealed: own(r.rest("answer", STRANGER_CAP)?) }),
             PROOF => Self::Proof(Proof { sealed: own(r.rest("proof", STRANGER_CAP)?) }),
+            USED => Self::Used(own(r.rest("used", WORD_CAP)?)),
             WELCOME => Self::Welcome(own(r.rest("welcome", WELCOME_CAP)?)),
             BUNDLE => Self::Bundle(own(r.rest("bundle", BUNDLE_CAP)?)),
             PROPOSAL => Self::Proposal(own(r.rest("proposal", PROPOSAL_CAP)?)),

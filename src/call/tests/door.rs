@@ -32,11 +32,17 @@ fn a_used_up_or_unknown_invite_says_so() {
     world.parties[ada].call.config.invite_uses = 1;
     world.user(ada, Command::NewInvite(vec![address(0)]));
     let invite = world.invite(ada).to_text();
-    world.join("Ben Nevis", Invite::parse(&invite).unwrap());
+    let ben = world.join("Ben Nevis", Invite::parse(&invite).unwrap());
     world.run(Duration::from_secs(1));
+    let ben = world.view(ben).my_fingerprint.to_string();
     let cleo = world.join("Cleo Stone", Invite::parse(&invite).unwrap());
     world.run(Duration::from_secs(1));
-    assert_eq!(world.ended(cleo), Some(&EndReason::Refused(RefusedWhy::UsedUp)));
+    let Some(EndReason::Refused(RefusedWhy::UsedUp(Some(by)))) = world.ended(cleo) else {
+        panic!("{:?}", world.ended(cleo));
+    };
+    assert_eq!(by.to_string(), ben, "she learns who came in with it");
+    let told = |e: &Event| matches!(e, Event::Refused { why: Refusal::UsedUp(Some(by)), .. } if by.to_string() == ben);
+    assert!(world.parties[ada].events.iter().any(told), "and so does the host");
 
     // A secret of Eve's own under the host's name.
     let real = Invite::parse(&invite).unwrap();
@@ -57,7 +63,13 @@ fn somebody_else_at_the_hosts_address_is_noticed() {
     let text = world.invite(ada).to_text();
     let copied = Invite::parse(&text).unwrap();
     let expires = copied.expires;
-    world.parties[mallory].call.invites.push(OpenInvite { invite: copied, text, left: 1, expires });
+    world.parties[mallory].call.invites.push(OpenInvite {
+        invite: copied,
+        text,
+        left: 1,
+        used_by: None,
+        expires,
+    });
     let mut invite = world.invite(ada);
     invite.addresses = vec![address(mallory)];
     let ben = world.join("Ben Nevis", invite);

@@ -220,3 +220,62 @@ fn a_ring_into_a_call_waits_for_the_host_and_joins_it() {
         assert_eq!(world.names(party), ["Ben Nevis", "Ada Byron", "Cleo Stone"]);
     }
 }
+
+/// A call of four whose founder's program died; its key, and a new program that rings there.
+fn crashed(admit: Admit) -> (World, Arc<IdentityKey>) {
+    let mut world = World::new();
+    let founder = world.identity();
+    let mut config = config("Ada Byron", Admit::Any);
+    config.addresses = vec![address(0)];
+    let key = Arc::clone(&founder);
+    let call = Call::host(config, key, vec![address(0)], world.now, &mut world.rng).unwrap();
+    world.add(call);
+    for name in &NAMES[1..4] {
+        let member = world.join(name, world.invite(0));
+        world.parties[member].call.config.admit = admit.clone();
+        world.run(Duration::from_secs(2));
+    }
+    world.cut.push(0);
+    (world, founder)
+}
+
+#[test]
+fn whoever_crashed_comes_back_by_ringing_at_any_member() {
+    // Before and after the silent seat is removed as lost; at the new sequencer and at another.
+    for (dead, at) in [(6, 1), (6, 3), (40, 1), (40, 3)] {
+        let (mut world, founder) = crashed(Admit::Nobody);
+        world.run(Duration::from_secs(dead));
+        world.user(1, Command::Tracks(Tracks { mic: true, camera: true }));
+        let member = world.parties[at].call.identity.public();
+        let ada = world.ring(&founder, member, vec![address(at)]);
+        world.run(Duration::from_secs(3));
+        for party in [1, 2, 3, ada] {
+            let mut names = world.names(party);
+            names.sort();
+            assert_eq!(names, NAMES[..4], "{dead} s, rings at {at}: {party}");
+            assert_eq!(world.words(party), world.words(1), "{dead} s, rings at {at}: {party}");
+        }
+        world.talk(&[1, 2, 3, ada]);
+        assert!(world.has(1, |e| matches!(e, Event::Back(_))));
+    }
+}
+
+#[test]
+fn whoever_was_removed_or_left_does_not_come_back_by_ringing() {
+    let (mut world, founder) = crashed(Admit::Any);
+    world.cut.clear();
+    world.forgive = true;
+    let (cleo, dora) = (world.id_of(2, 0), world.id_of(3, 0));
+    let keys = [2, 3].map(|party| Arc::clone(&world.parties[party].call.identity));
+    let ids = [cleo, dora];
+    world.user(0, Command::Remove(ids[0]));
+    world.user(3, Command::Leave);
+    world.run(Duration::from_secs(2));
+    for key in keys {
+        let back = world.ring(&key, founder.public(), vec![address(0)]);
+        world.run(Duration::from_secs(3));
+        let ended = world.ended(back);
+        assert!(matches!(ended, Some(EndReason::Refused(_)) | None), "{ended:?}");
+        assert_eq!(world.names(0), ["Ada Byron", "Ben Nevis"]);
+    }
+}

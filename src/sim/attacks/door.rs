@@ -29,9 +29,10 @@ pub(super) fn copied_invite(lab: &mut Lab) -> Result<Outcome, LabError> {
     world.run(1000)?;
     outcome.eve.tried += world.said(ada) + world.said(ben);
     outcome.eve.got += world.heard(mallory).packets;
-    let told = |e: &Event| matches!(e, Event::Refused { why: Refusal::UsedUp, .. });
+    let told = |e: &Event| matches!(e, Event::Refused { why: Refusal::UsedUp(_), .. });
     outcome.sees("the host is told", world.parties[ada].events.iter().any(told));
-    let refused = world.ended(mallory) == Some(&EndReason::Refused(RefusedWhy::UsedUp));
+    let by = world.ended(mallory);
+    let refused = matches!(by, Some(EndReason::Refused(RefusedWhy::UsedUp(Some(_)))));
     outcome.sees("the second user is told", refused);
 
     // Not used up: she knocks as herself, and waits.

@@ -11,7 +11,7 @@ mod participant;
 mod summary;
 
 use super::eve::Eve;
-use super::measure::{Bench, Leak};
+use super::measure::{Asked, Bench, Leak};
 use super::report::Report;
 use super::scenario::{Action, Change, Scenario};
 use crate::call::{CallError, Command};
@@ -110,6 +110,16 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
         match moment.what {
             What::Join(index) => cast.join(scenario, index, origin, &mut net)?,
             What::Change(Change::Link(pair, spec)) => net.change(pair, spec),
+            What::Change(Change::Remove { by, who }) => {
+                let now = tokio::time::Instant::now().into_std();
+                if let (Some(member), Some(by)) = (cast.number(scenario, who, by), cast.get(by)) {
+                    bench.asks(Asked::Remove, now);
+                    bench.leaves(who, now);
+                    let remove = NodeCommand::Call(Command::Remove(member));
+                    // Whoever has left already decides nothing more.
+                    let _ = by.commands.send(remove).await;
+                }
+            }
             What::Change(Change::Act(index, action)) => {
                 if let Some(participant) = cast.get(index) {
                     act(participant, action, &bench, index).await;
@@ -164,6 +174,7 @@ async fn act(participant: &Participant, action: Action, bench: &Bench, index: us
     let command = match action {
         Action::Leave => {
             bench.leaves(index, now);
+            bench.asks(Asked::Leave, now);
             NodeCommand::Call(Command::Leave)
         }
         Action::Mute | Action::Unmute => {
@@ -176,7 +187,10 @@ async fn act(participant: &Participant, action: Action, bench: &Bench, index: us
             bench.camera(index, on, now);
             NodeCommand::Camera(on)
         }
-        Action::Rekey => NodeCommand::Call(Command::Rekey),
+        Action::Rekey => {
+            bench.asks(Asked::Rekey, now);
+            NodeCommand::Call(Command::Rekey)
+        }
     };
     // Whoever has left already does nothing more.
     let _ = participant.commands.send(command).await;

@@ -16,10 +16,11 @@ use crate::media::source::wav::WavFile;
 use crate::media::source::{self, Mouth, OpenError, VideoOptions};
 use crate::node::{Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, Runner};
 use crate::seal::Receipt;
-use crate::sim::measure::{Bench, Eyes, Probe, Recorder, display_name};
+use crate::sim::measure::{Asked, Bench, Eyes, Probe, Recorder, display_name};
 use crate::sim::scenario::{self, Scenario};
 use crate::sim::search::Kind;
 use crate::transport::{Endpoint, EndpointOptions};
+use crate::wire::link::MemberId;
 use rand::{CryptoRng, TryRngCore as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -221,7 +222,8 @@ impl Cast {
         let bench = self.bench.clone();
         let running = tokio::task::spawn_local(async move {
             let reason = node.run().await;
-            if reason != EndReason::Left {
+            let removed = matches!(reason, EndReason::Removed { .. }) && bench.has_left(index);
+            if reason != EndReason::Left && !removed {
                 bench.ended(index, format!("{reason:?}"));
             }
         });
@@ -230,6 +232,13 @@ impl Cast {
         let tasks = [running, owning];
         self.present.insert(index, Participant { commands, muted, view, tasks });
         Ok(())
+    }
+
+    /// Somebody's number in the group, as another one sees it.
+    pub(super) fn number(&self, scenario: &Scenario, of: usize, by: usize) -> Option<MemberId> {
+        let name = display_name(&scenario.participants.get(of)?.name);
+        let view = self.present.get(&by)?.view.borrow();
+        view.call.members.iter().find(|m| m.claimed == name).map(|m| m.id)
     }
 
     /// A last look at everybody's view.
@@ -324,13 +333,19 @@ impl Owner {
     async fn event(&self, event: NodeEvent) {
         let now = tokio::time::Instant::now().into_std();
         match event {
-            NodeEvent::Call(Event::Epoch { epoch, roster, .. }) => {
+            NodeEvent::Call(Event::Epoch { epoch, roster, why }) => {
+                self.bench.entered(self.index, epoch, why, now);
                 // Nobody sits here: the roster counts as shown at once.
                 let shown = NodeCommand::RosterShown(Receipt::shown(epoch, roster));
                 // A node that is gone needs no receipt.
                 let _ = self.commands.send(shown).await;
             }
             NodeEvent::Call(Event::Joined { member, .. }) => self.bench.joined(member, now),
+            NodeEvent::Call(Event::Sealing { epoch }) => {
+                self.bench.sealing(self.index, epoch, now);
+            }
+            // Everybody is let in at once.
+            NodeEvent::Call(Event::Knock { .. }) => self.bench.asks(Asked::Join, now),
             NodeEvent::Call(Event::Words { epoch, words }) => {
                 self.bench.words(self.index, epoch, words);
             }

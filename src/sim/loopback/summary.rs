@@ -110,6 +110,7 @@ pub(super) fn report(
         short: Vec::new(),
         unexpected: Vec::new(),
         participants,
+        changes: state.change_reports(),
         tap: state.tap_report(),
     }
 }

@@ -184,8 +184,7 @@ impl Direction {
         let coded: f64 =
             sent.iter().filter(|s| s.at >= from && s.at < to).map(|s| f64::from(s.bytes)).sum();
         let blocks = self.heard.iter().filter(|l| l.at >= from && l.at < to).count();
-        let before = self.repairs_at(from).concealed_ms;
-        let concealed = self.repairs_at(to).concealed_ms.saturating_sub(before);
+        let concealed = self.concealed_between(from, to);
         WindowReport {
             audio_latency_ms: Percentiles::of(&self.sound_latencies(from, to)),
             video_latency_ms: Percentiles::of(&self.latencies(from, to)),
@@ -193,6 +192,12 @@ impl Direction {
             video_kbps: round(coded * 8.0 / 1000.0 / seconds, 1),
             concealed_pct: share(concealed, blocks),
         }
+    }
+
+    /// Sound made up in a span of the call, in ms.
+    pub fn concealed_between(&self, from: u64, to: u64) -> u64 {
+        let before = self.repairs_at(from).concealed_ms;
+        self.repairs_at(to).concealed_ms.saturating_sub(before)
     }
 
     fn repairs_at(&self, at: u64) -> Repairs {

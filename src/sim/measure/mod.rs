@@ -4,9 +4,11 @@
 //! strip, its quality is the likeness to the very picture that was captured, and sound is compared
 //! with what was said. One clock stamps both ends, so latencies are differences of two readings.
 
+mod changes;
 mod direction;
 mod sound;
 
+pub use changes::Asked;
 pub use direction::{Direction, Freezes, freezes};
 pub use sound::{Recorder, Track, intelligibility};
 
@@ -14,6 +16,7 @@ use super::eve::Eve;
 use super::net::{Happened, Tapped};
 use super::report::{TapReport, WireReport, round};
 use super::search::Kind;
+use crate::call::EpochWhy;
 use crate::identity::words::CallWords;
 use crate::media::frame::{Coded, CodedVideo, RawFrame, Size, Want};
 use crate::media::seams::{FrameSink, Pcm, SinkLost};
@@ -54,6 +57,7 @@ pub(super) struct State {
     by_address: BTreeMap<SocketAddr, usize>,
     /// When a member was let in, in µs.
     pub(super) joined: BTreeMap<MemberId, u64>,
+    changes: changes::Changes,
 }
 
 /// One coded picture for one receiver.
@@ -113,6 +117,7 @@ impl Bench {
             coded: BTreeMap::new(),
             by_address: BTreeMap::new(),
             joined: BTreeMap::new(),
+            changes: changes::Changes::default(),
         })))
     }
 
@@ -210,6 +215,27 @@ impl Bench {
         *first = (*first).min(at);
     }
 
+    /// Somebody asked for a change of the group.
+    pub fn asks(&self, what: Asked, now: Instant) {
+        let mut state = self.lock();
+        let at = state.micros(now);
+        state.changes.asked(what, at);
+    }
+
+    /// A participant is in a new epoch.
+    pub fn entered(&self, index: usize, epoch: u64, why: EpochWhy, now: Instant) {
+        let mut state = self.lock();
+        let at = state.micros(now);
+        state.changes.entered(index, epoch, why, at);
+    }
+
+    /// A participant sealed its first frame in this epoch.
+    pub fn sealing(&self, index: usize, epoch: u64, now: Instant) {
+        let mut state = self.lock();
+        let at = state.micros(now);
+        state.changes.sealing(index, epoch, at);
+    }
+
     /// A participant has new call words.
     pub fn words(&self, index: usize, epoch: u64, words: CallWords) {
         if let Some(person) = self.lock().people.get_mut(index) {
@@ -231,6 +257,11 @@ impl Bench {
         if let Some(person) = state.people.get_mut(index) {
             person.left.get_or_insert(at);
         }
+    }
+
+    /// Whether a participant was to leave, or to be removed.
+    pub fn has_left(&self, index: usize) -> bool {
+        self.lock().people.get(index).is_some_and(|p| p.left.is_some())
     }
 
     /// Something a participant was told that should not happen.

@@ -58,6 +58,7 @@ fn order_of_the_call() -> impl Strategy<Value = Control> {
         payload().prop_map(Control::Grant),
         payload().prop_map(Control::Branch),
         payload().prop_map(Control::BranchAnswer),
+        payload().prop_map(Control::Used),
         payload().prop_map(Control::Back),
         (any::<u32>(), hash(), payload()).prop_map(|(proposer, key, welcome)| {
             Control::WelcomeFor { proposer: MemberId(proposer), key, welcome }
