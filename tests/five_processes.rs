@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// No step takes longer, on a machine that does much else.
@@ -34,13 +34,16 @@ struct Party {
     exit: Option<i32>,
 }
 
+/// What must be the same for all: epoch, sequencer, lock, roster, words and their epoch.
+type Shared<'a> = (u64, Option<u64>, bool, &'a BTreeMap<u64, String>, &'a Option<(u64, String)>);
+
 /// All processes, and one queue of what they say.
 struct Call {
     home: PathBuf,
     parties: Vec<Party>,
     /// All call words so far.
     words: BTreeSet<String>,
-    send: Sender<(usize, Option<Value>)>,
+    send: SyncSender<(usize, Option<Value>)>,
     said: Receiver<(usize, Option<Value>)>,
 }
 
@@ -90,8 +93,7 @@ impl Party {
         self.roster.values().map(String::as_str).collect()
     }
 
-    /// Everything that must be the same for all.
-    fn shared(&self) -> (u64, Option<u64>, bool, &BTreeMap<u64, String>, &Option<(u64, String)>) {
+    fn shared(&self) -> Shared<'_> {
         (self.epoch, self.sequencer, self.locked, &self.roster, &self.words)
     }
 
@@ -106,7 +108,7 @@ fn text(value: &Value) -> String {
 
 impl Call {
     fn new(home: &Path) -> Self {
-        let (send, said) = channel();
+        let (send, said) = sync_channel(1024);
         Self { home: home.to_owned(), parties: Vec::new(), words: BTreeSet::new(), send, said }
     }
 
@@ -161,6 +163,7 @@ impl Call {
     }
 
     /// Takes what is said until something holds.
+    #[expect(clippy::disallowed_methods, reason = "a deadline in real time")]
     fn until<T: Debug>(&mut self, what: &str, holds: impl Fn(&[Party]) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
