@@ -318,9 +318,13 @@ pub(super) fn ghost_from_outside(lab: &mut Lab) -> Result<Outcome, LabError> {
         for from in [0, 2] {
             // Put into the very stream of a member, as if TLS were broken; where that made the
             // receiver drop the connection, it is made anew.
-            if world.link(1, from).is_some() {
-                world.inject(from, 1, LinkEvent::Control(fake.encode().into()))?;
+            for _ in 0..100 {
+                if world.link(1, from).is_some() {
+                    break;
+                }
+                world.run(100)?;
             }
+            world.inject(from, 1, LinkEvent::Control(fake.encode().into()))?;
             outcome.eve.add(world.epoch(1) != epoch || world.names(1) != members);
         }
     }

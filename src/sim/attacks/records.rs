@@ -94,6 +94,11 @@ pub(super) fn tampered(lab: &mut Lab) -> Result<Outcome, LabError> {
         outcome.eve.add(!matches!(compare(&fake, &ben), Comparison::Different { .. }));
     }
     let ada = read(&whole).map_err(setup)?;
+    // Whole lines missing at the end leave a sound chain – with another head than was on the screen.
+    for kept in 0..adas.len() {
+        let short = read(&text(&adas[..kept]));
+        outcome.eve.add(short.is_ok_and(|short| short.head == ada.head));
+    }
     outcome.control.add(matches!(compare(&ada, &ben), Comparison::Same { .. }));
     outcome.evidence = format!(
         "{} changed ledgers, {} of them chained anew: {} believed; the true one: {} of {}",
