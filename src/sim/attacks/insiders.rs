@@ -258,8 +258,10 @@ pub(super) fn poison(lab: &mut Lab) -> Result<Outcome, LabError> {
         outcome.control.add(lax.groups[0].library_takes(&bytes));
     }
     outcome.sees("the proposer is named every time", all_named);
+    outcome.sees("the group goes on", circle.goes_on());
 
     // Acknowledgements: in another's name, and with anything changed.
+    let mut circle = Circle::of(lab, &["Ada", "Ben", "Cleo"])?;
     let pending = circle.groups[0].update(&check).map_err(setup)?;
     circle.spread(pending)?;
     let acks: Vec<Ack> = circle.groups.iter().map(Group::sign_ack).collect();
@@ -272,7 +274,6 @@ pub(super) fn poison(lab: &mut Lab) -> Result<Outcome, LabError> {
     outcome.eve.add(same(&circle, 1, &Ack { statement: None, ..mine }));
     outcome.eve.add(same(&circle, 1, &Ack { auth_hash: [7; 32], ..mine }));
     outcome.control.add(same(&circle, 1, &mine));
-    outcome.sees("the group goes on", circle.goes_on());
     outcome.evidence = format!(
         "{} poisoned proposals and false acks: {} accepted; without our rules, and the true ack: \
          {} of {}",
