@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// A large frame is written in portions this far apart, so that it doesn't delay the sound behind
 /// it by filling the bottleneck's queue at once.
 const PORTION_EVERY: Duration = Duration::from_millis(5);
+/// The same of a long control message.
+const CONTROL_EVERY: Duration = Duration::from_millis(8);
 /// Smallest portion: two packets.
 const PORTION: usize = 2 * 1200;
 /// Reset codes of frame streams; for traces only, nobody acts on them.
@@ -76,14 +78,37 @@ pub(crate) async fn control_writer(shared: &Shared, mut stream: SendStream) {
             continue;
         };
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let mut chunks = [Bytes::copy_from_slice(&length), message];
-        match stream.write_all_chunks(&mut chunks).await {
+        match write_control(shared, &mut stream, Bytes::copy_from_slice(&length), message).await {
             Ok(()) => {}
             // The connection is gone; whoever drives the link knows why.
             Err(WriteError::ConnectionLost(_)) => return std::future::pending().await,
             Err(_) => return,
         }
     }
+}
+
+/// A long message – a change of the group takes tens of kilobytes – goes in portions, so that the
+/// sound behind it is not late.
+async fn write_control(
+    shared: &Shared,
+    stream: &mut SendStream,
+    length: Bytes,
+    mut message: Bytes,
+) -> Result<(), WriteError> {
+    let first = message.split_to(control_portion(shared.rate.get()).min(message.len()));
+    stream.write_all_chunks(&mut [length, first]).await?;
+    while !message.is_empty() {
+        sleep(CONTROL_EVERY).await;
+        let portion = message.split_to(control_portion(shared.rate.get()).min(message.len()));
+        stream.write_chunk(portion).await?;
+    }
+    Ok(())
+}
+
+/// What the rate allows in the time to the next portion; a packet at least, which is 1.2 Mbit/s: a
+/// change of the group must not wait for an estimate that knows of little traffic only.
+fn control_portion(bits_per_second: u64) -> usize {
+    allowed(bits_per_second, CONTROL_EVERY).max(PORTION / 2)
 }
 
 /// Hands over one datagram; when the buffer is full, the oldest waiting one is dropped.
@@ -192,9 +217,13 @@ async fn write_frame(
 
 /// Twice what the rate allows in the time to the next portion.
 fn portion(bits_per_second: u64) -> usize {
-    let millis = u64::try_from(PORTION_EVERY.as_millis()).unwrap_or(u64::MAX);
-    let bytes = bits_per_second.saturating_mul(2).saturating_mul(millis) / 8_000;
-    usize::try_from(bytes).unwrap_or(usize::MAX).max(PORTION)
+    allowed(bits_per_second.saturating_mul(2), PORTION_EVERY).max(PORTION)
+}
+
+/// Bytes in this time.
+fn allowed(bits_per_second: u64, time: Duration) -> usize {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    usize::try_from(bits_per_second.saturating_mul(millis) / 8_000).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -215,6 +244,7 @@ mod tests {
         assert_eq!(portion(0), 2400);
         assert_eq!(portion(600_000), 2400);
         assert_eq!(portion(8_000_000), 10_000);
+        assert_eq!((control_portion(0), control_portion(8_000_000)), (1200, 8000));
         assert_eq!(portion(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
     }
 }
