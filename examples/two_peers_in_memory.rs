@@ -109,7 +109,7 @@ async fn watch(name: &str, handle: NodeHandle, clock: Clock, start: std::time::I
     while let Some(event) = events.recv().await {
         let at = clock.now().mono - start;
         match event {
-            NodeEvent::Call(Event::Epoch { epoch, roster, why }) => {
+            NodeEvent::Call(Event::Epoch { epoch, roster, why, .. }) => {
                 println!("{at:>9.1?} {name}: epoch {epoch} ({why:?})");
                 let shown = NodeCommand::RosterShown(Receipt::shown(epoch, roster));
                 if commands.send(shown).await.is_err() {

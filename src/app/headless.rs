@@ -273,7 +273,7 @@ impl Lines {
                     .collect();
                 self.write(json!({"event": "not_reached", "tried": tried}));
             }
-            Event::Knock { id, fingerprint, name, ring } => {
+            Event::Knock { id, fingerprint, name, ring, introduced } => {
                 // A declined knock is not in the view any more.
                 let like = view.call.knocks.iter().find(|k| k.id == *id);
                 let like = like.and_then(|k| k.looks_like.as_ref());
@@ -282,6 +282,7 @@ impl Lines {
                     "knock": id.0,
                     "fingerprint": fingerprint.to_string(),
                     "name": name,
+                    "introduced": introduced,
                     "looks_like": like.map(|l| l.fingerprint.to_string()),
                 }));
             }

@@ -435,6 +435,8 @@ fn knock(knock: &KnockView, life: Duration, now: Instant) -> KnockInfo {
         looks_like: knock.looks_like.as_ref().filter(|l| !l.same_name).map(looks_like),
         invite: if knock.ring {
             "none: a contact calls you".into()
+        } else if knock.introduced {
+            "let in while the call was in two parts".into()
         } else {
             knock.invite.map_or("an invite no longer listed".into(), |n| format!("invite {n}"))
         },

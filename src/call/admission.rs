@@ -18,14 +18,31 @@ pub const MAX_KNOCKS: usize = 8;
 pub(super) struct Knocking {
     pub(super) link: LinkId,
     pub(super) invite: [u8; 8],
-    /// A contact without an invite: there is no secret of one, and nothing is used up.
-    pub(super) ring: bool,
+    pub(super) entry: Entry,
     pub(super) credential: Credential,
     pub(super) key_package: Vec<u8>,
     pub(super) since: Instant,
     pub(super) deadline: Instant,
     /// Let in; the group's change is under way.
     pub(super) decided: bool,
+}
+
+/// What somebody knocks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// An invite.
+    Invite,
+    /// A contact without an invite.
+    Ring,
+    /// A member of a branch that gave way.
+    Introduced,
+}
+
+impl Entry {
+    /// There is no secret of an invite, and nothing is used up.
+    fn is_free(self) -> bool {
+        self != Self::Invite
+    }
 }
 
 /// From the decision to the Welcome, at most.
@@ -84,14 +101,15 @@ impl Call {
         let fingerprint = Fingerprint::of(&identity);
         let id = KnockId(self.next_knock);
         self.next_knock += 1;
-        if let Some(state) = self.links.get_mut(&link) {
+        let introduced = invite == introduce::NO_INVITE;
+        if let Some(state) = self.links.get_mut(&link).filter(|_| !introduced) {
             state.settle(Stage::Knocking(id));
         }
         // They have proved an invite and a key: their connection may wait for the decision.
         self.out.push_back(Output::Authenticated(link));
         let full = self.knocks.len() >= MAX_KNOCKS;
         let name = credential.name.to_string();
-        let ring = self.contacts.at_door(&invite).is_some();
+        let ring = !introduced && self.contacts.at_door(&invite).is_some();
         let life = if ring { RING } else { self.config.knock_life };
         let deadline = now.mono + life;
         let since = now.mono;
@@ -99,7 +117,11 @@ impl Call {
         let knocking = Knocking {
             link,
             invite,
-            ring,
+            entry: match (introduced, ring) {
+                (true, _) => Entry::Introduced,
+                (false, true) => Entry::Ring,
+                (false, false) => Entry::Invite,
+            },
             credential,
             key_package,
             since,
@@ -107,7 +129,7 @@ impl Call {
             decided: false,
         };
         self.knocks.insert(id, knocking);
-        self.event(Event::Knock { id, fingerprint, name: name.clone(), ring });
+        self.event(Event::Knock { id, fingerprint, name: name.clone(), ring, introduced });
         let expected = self.config.expect.is_none_or(|wanted| wanted.matches(&identity));
         // A contact's name with another key is never let in on the strength of an invite alone.
         let named = self.is_named(&identity);
@@ -158,9 +180,9 @@ impl Call {
             return Err(CallError::Gone("the knock"));
         };
         self.contacts.believe(&knocking.credential.identity);
-        let (invite, ring) = (knocking.invite, knocking.ring);
+        let (invite, free) = (knocking.invite, knocking.entry.is_free());
         let open = self.invites.iter_mut().find(|i| i.invite.id() == invite && i.left > 0);
-        if open.is_none() && !ring {
+        if open.is_none() && !free {
             // Admitted twice with a one-use invite: the second comes too late.
             if let Some(knocking) = self.knocks.remove(&id) {
                 self.tell_used(knocking.link, &knocking.invite, now);
@@ -199,7 +221,7 @@ impl Call {
 
     /// The secret of the invite they came with; a contact came without one.
     pub(super) fn psk_of(&self, knocking: &Knocking) -> Result<Option<Secret<32>>, CallError> {
-        if knocking.ring {
+        if knocking.entry.is_free() {
             return Ok(None);
         }
         let open = self.invites.iter().find(|i| i.invite.id() == knocking.invite);
@@ -216,9 +238,10 @@ impl Call {
                 || !state.lock_admits(&identity)
                 || state.is_barred(&identity)
         });
+        self.not_let_in(&knocking);
         self.close_link(knocking.link, if full { close::LOCKED } else { close::REFUSED });
         if let Some(open) = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite) {
-            open.left = open.left.saturating_add(u8::from(!knocking.ring));
+            open.left = open.left.saturating_add(u8::from(!knocking.entry.is_free()));
         }
         self.event(Event::KnockGone { id, end: KnockEnd::Declined });
     }
@@ -233,8 +256,16 @@ impl Call {
 
     pub(super) fn decline(&mut self, id: KnockId) {
         if let Some(knocking) = self.knocks.remove(&id) {
+            self.not_let_in(&knocking);
             self.close_link(knocking.link, close::DECLINED);
             self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+        }
+    }
+
+    /// Whoever was introduced and not let in is not expected any more.
+    fn not_let_in(&mut self, knocking: &Knocking) {
+        if knocking.entry == Entry::Introduced {
+            self.former.turn_away(knocking.credential.leaf_key);
         }
     }
 
@@ -251,7 +282,9 @@ impl Call {
         for id in late {
             self.wishes.done(&Wish::Admit(id));
             if let Some(knocking) = self.knocks.remove(&id) {
-                let code = if knocking.ring { close::UNANSWERED } else { close::DECLINED };
+                self.not_let_in(&knocking);
+                let ring = knocking.entry == Entry::Ring;
+                let code = if ring { close::UNANSWERED } else { close::DECLINED };
                 self.close_link(knocking.link, code);
                 self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
             }

@@ -28,11 +28,60 @@ pub(super) struct Pulse {
     newest: Option<(u64, Bytes)>,
     /// When the sequencer was last heard: a new beat, or its commit.
     pub(super) heard: Instant,
+    /// The same for the fence: a commit that somebody else passed on may have been made long ago,
+    /// and this machine may have slept since.
+    word: Now,
+    /// When the beats began to be counted, by the one that was quickest to get here.
+    origin: Option<Instant>,
 }
 
 impl Pulse {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { own: 0, newest: None, heard: now }
+    pub(super) fn new(now: Now) -> Self {
+        Self { own: 0, newest: None, heard: now.mono, word: now, origin: None }
+    }
+
+    /// A new epoch by a commit that another member than its maker gave us, of the sequencer that
+    /// led before: no sign of life as such.
+    pub(super) fn passed_on(now: Now, before: &Self) -> Self {
+        Self { word: before.word, ..Self::new(now) }
+    }
+
+    /// Heard, so long ago.
+    fn alive(&mut self, now: Now, ago: Duration) {
+        self.heard = now.mono.checked_sub(ago).map_or(self.heard, |at| self.heard.max(at));
+        if ago < self.word_age(now) {
+            let ago_ms = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+            let mono = now.mono.checked_sub(ago).unwrap_or(now.mono);
+            self.word = Now { mono, wall: Wall(now.wall.0.saturating_sub(ago_ms)) };
+        }
+    }
+
+    /// By the clock that shows more: one of them stands still while the machine sleeps.
+    fn word_age(&self, now: Now) -> Duration {
+        let awake = now.mono.saturating_duration_since(self.word.mono);
+        awake.max(Duration::from_millis(now.wall.0.saturating_sub(self.word.wall.0)))
+    }
+
+    /// A new beat of the sequencer's. Beats count seconds: one that was held back on its way is a
+    /// sign of life from when it would have been here. So nobody can keep us believing in a
+    /// sequencer by passing its beats on slowly.
+    fn beat(&mut self, n: u64, direct: bool, now: Now) {
+        let began = now.mono.checked_sub(HEARTBEAT * u32::try_from(n).unwrap_or(u32::MAX));
+        let began = began.unwrap_or(now.mono);
+        let known = self.origin.is_some() || direct;
+        let origin = self.origin.filter(|_| !direct).map_or(began, |origin| origin.min(began));
+        self.origin = Some(origin);
+        if !known {
+            // The first one that somebody passed on: nothing says how old it is.
+            self.heard = now.mono;
+            return;
+        }
+        self.alive(now, began.saturating_duration_since(origin));
+    }
+
+    /// The next number of our own: seconds since the epoch began, also those we slept through.
+    fn next(&self, since: Duration) -> u64 {
+        (self.own + 1).max(since.as_secs() / HEARTBEAT.as_secs())
     }
 }
 
@@ -70,12 +119,14 @@ impl Call {
 
     /// Says to everybody that we are there.
     pub(super) fn heartbeat(&mut self, now: Now) {
+        let since = now.wall.0.saturating_sub(self.entered_wall.0);
+        let n = self.pulse.next(Duration::from_millis(since));
         if let Some(group) = &self.group
-            && let Ok(beat) = group.sign_beat(self.pulse.own + 1)
+            && let Ok(beat) = group.sign_beat(n)
         {
-            self.pulse.own += 1;
-            self.pulse.newest = Some((self.pulse.own, beat.encode().into()));
-            self.pulse.heard = now.mono;
+            self.pulse.own = n;
+            self.pulse.newest = Some((n, beat.encode().into()));
+            self.pulse.alive(now, Duration::ZERO);
         }
         let links: Vec<_> = self.peers.connected().collect();
         for (member, link) in links {
@@ -137,9 +188,9 @@ impl Call {
             self.counters.bad_group += 1;
             return;
         }
-        self.pulse.newest = Some((beat.n, bytes.clone()));
-        self.pulse.heard = now.mono;
         let sequencer = self.sequencer();
+        self.pulse.newest = Some((beat.n, bytes.clone()));
+        self.pulse.beat(beat.n, Some(from) == sequencer, now);
         let cut_off: Vec<_> = self
             .peers
             .connected()
@@ -162,16 +213,68 @@ impl Call {
 
     /// How long nothing new came from the sequencer; zero when that is us.
     pub(super) fn sequencer_unheard(&self, now: Instant) -> Duration {
-        match &self.group {
-            Some(group) if !group.is_sequencer() => now.saturating_duration_since(self.pulse.heard),
-            _ => Duration::ZERO,
+        let heard = now.saturating_duration_since(self.pulse.heard);
+        if self.follows() { heard } else { Duration::ZERO }
+    }
+
+    /// How old the sequencer's newest word is; zero when that is us.
+    pub(super) fn word_age(&self, now: Now) -> Duration {
+        if self.follows() { self.pulse.word_age(now) } else { Duration::ZERO }
+    }
+
+    fn follows(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| !group.is_sequencer())
+    }
+
+    /// The sequencer answered just now; else a majority did, which says that it need not be
+    /// looked for.
+    pub(super) fn answered(&mut self, by_sequencer: bool, now: Now) {
+        if by_sequencer {
+            self.pulse.alive(now, Duration::ZERO);
         }
+        self.pulse.heard = now.mono;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn beats_passed_on_slowly_are_no_signs_of_life() {
+        let start = Instant::now() + Duration::from_secs(1000);
+        let at = |s| start + Duration::from_secs(s);
+        let now = |s| Now { mono: at(s), wall: Wall(1_000_000 + s * 1000) };
+        let mut pulse = Pulse::new(now(0));
+        pulse.beat(1, true, now(1));
+        pulse.beat(2, false, now(2));
+        assert_eq!(pulse.heard, at(2));
+        // Held back for ever longer: as old as it is.
+        for n in 3..20 {
+            let here = now(n + (n - 2) * 8);
+            pulse.beat(n, false, here);
+            assert_eq!(pulse.heard, at(n), "beat {n}");
+            assert_eq!(pulse.word_age(here), Duration::from_secs((n - 2) * 8));
+        }
+        // The sequencer's own connection is believed: it may have been stopped for a while.
+        pulse.beat(20, true, now(200));
+        assert_eq!(pulse.heard, at(200));
+        pulse.beat(21, false, now(201));
+        assert_eq!(pulse.heard, at(201));
+        let slept = Now { mono: at(202), wall: now(260).wall };
+        assert_eq!(pulse.word_age(slept), Duration::from_secs(59));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn beats_count_seconds_slept_through() {
+        let mut pulse = Pulse::new(Now { mono: Instant::now(), wall: Wall(0) });
+        assert_eq!(pulse.next(Duration::from_millis(900)), 1);
+        pulse.own = 4;
+        assert_eq!(pulse.next(Duration::from_millis(4900)), 5);
+        assert_eq!(pulse.next(Duration::from_secs(60)), 60);
+    }
 
     #[test]
     fn masks_name_members_by_join_order() {

@@ -10,12 +10,14 @@
 //! | commits for members that missed them | [`KEEP_BUNDLES`] of ≤ 256 kB | the oldest goes |
 //! | offers of commits | [`MAX_OFFERS`] of 40 B | the oldest goes |
 //! | former members that may come back | [`MAX_FORMER`] | one goes |
+//! | people that members introduced | [`MAX_INTRODUCED`] of those | not kept |
 //! | what is wanted of the group, others' key packages included | [`MAX_WISHES`] of ≤ 7 kB | not kept |
 
 use super::Call;
 pub use super::admission::MAX_KNOCKS;
 pub use super::epochs::MAX_AHEAD;
 pub use super::former::MAX_FORMER;
+pub use super::introduce::MAX_INTRODUCED;
 pub use super::membership::{MAX_HELD, MAX_PENDING};
 pub use super::offers::{KEEP_BUNDLES, MAX_OFFERS};
 pub use super::wishes::MAX_WISHES;

@@ -156,6 +156,11 @@ impl Call {
             return Ok(());
         }
         let Some(door) = self.identity_at(link) else { return Ok(()) };
+        let key = self.links.get(&link).and_then(LinkState::key);
+        let former = key.and_then(|key| self.former.list.get(&key));
+        if former.is_some_and(|former| former.introduced && !former.door) {
+            return Ok(());
+        }
         let Some(group) = &self.group else { return Ok(()) };
         let group_id = group.id();
         let mut local = self.local_member(group_id, now)?;
@@ -184,13 +189,20 @@ impl Call {
     /// The way back was not found in time: on in our own branch, and again at the next contact.
     pub(super) fn returning_tick(&mut self, now: Now) {
         if self.returning.as_ref().is_some_and(|r| r.until <= now.mono) {
-            self.stop_returning();
+            self.stop_returning(now);
         }
     }
 
-    pub(super) fn stop_returning(&mut self) {
-        if self.returning.take().is_some() {
-            self.event(Event::Returning(false));
+    /// Not through that door. What the others said meanwhile went unheard: they are asked again.
+    pub(super) fn stop_returning(&mut self, now: Now) {
+        let Some(returning) = self.returning.take() else { return };
+        self.event(Event::Returning(false));
+        let others: Vec<_> = self.former.list.values().filter_map(|f| f.link).collect();
+        for link in others.into_iter().filter(|link| *link != returning.link) {
+            if let Some(state) = self.links.get_mut(&link) {
+                state.told = None;
+            }
+            self.send_branch(link, now);
         }
     }
 
@@ -214,19 +226,28 @@ impl Call {
             .and_then(|applicant| Credential::decode(&applicant.credential).ok())
             .filter(|c| c.leaf_key == key && c.verify(&group.id(), now.wall).is_ok());
         let known = self.identity_at(link);
-        let Some(_) = credential.filter(|c| known == Some(c.identity.0)) else {
+        let Some(credential) = credential.filter(|c| known == Some(c.identity.0)) else {
             self.counters.bad_group += 1;
             return Ok(());
         };
         if self.is_returning() {
+            self.send_away(&[key]);
             return Ok(());
+        }
+        if !self.may_come_back(&credential.identity) {
+            return self.take_newcomer_back(link, credential, package, now);
         }
         self.wishes.add(Wish::Back { key, package: package.to_vec() });
         self.pursue(now)
     }
 
     /// Sequencer: adds somebody again.
-    pub(super) fn take_back_now(&mut self, package: &[u8], now: Now) -> Result<(), CallError> {
+    pub(super) fn take_back_now(
+        &mut self,
+        key: [u8; 32],
+        package: &[u8],
+        now: Now,
+    ) -> Result<(), CallError> {
         let Some(group) = &mut self.group else { return Ok(()) };
         let check = Checker { group_id: group.id(), now: now.wall };
         match group.add(package, None, &check) {
@@ -234,6 +255,7 @@ impl Call {
             Err(_) => {
                 // Locked out, barred, or back already: theirs to ask again.
                 self.counters.bad_group += 1;
+                self.send_away(&[key]);
                 Ok(())
             }
         }
@@ -273,7 +295,8 @@ impl Call {
         self.words = None;
         self.offers.clear();
         self.group = Some(group);
-        self.wishes.forget_asked();
+        let waiting = self.wishes.changed_branch();
+        self.send_away(&waiting);
         let Some(group) = &mut self.group else { return Ok(()) };
         let mut news = Vec::new();
         for order in orders {

@@ -39,16 +39,22 @@ pub(super) struct Change {
     pub(super) removed: Vec<(MemberId, Reason)>,
     /// New keys for more members than the committer: the healing commit.
     pub(super) healed: bool,
+    /// The commit came from whoever made it.
+    pub(super) direct: bool,
+    /// The committer took over with it.
+    pub(super) succession: Option<Succession>,
 }
 
 impl Change {
-    fn of(staged: &Staged) -> Self {
+    fn of(staged: &Staged, direct: bool) -> Self {
         Self {
             by: Some(staged.by),
             added: staged.added,
             back: staged.back,
             removed: staged.removed.clone(),
             healed: staged.added.is_none() && staged.removed.is_empty(),
+            succession: staged.succession,
+            direct,
         }
     }
 
@@ -115,6 +121,8 @@ impl Call {
             back: pending.back,
             removed: pending.removed.clone(),
             healed: pending.added.is_none() && pending.removed.is_empty(),
+            succession: pending.succession,
+            direct: true,
         };
         let welcome = pending.welcome.take();
         let newcomer = pending.added.and_then(|id| pending.roster_after.member(id).cloned());
@@ -171,7 +179,8 @@ impl Call {
         };
         self.out.push_back(Output::Authenticated(link));
         self.send_control(link, &Control::Welcome(welcome));
-        if let Stage::Knocking(knock) = stage {
+        let knock = self.knocks.iter().find(|(_, knock)| knock.link == link).map(|(id, _)| *id);
+        if let Some(knock) = knock {
             self.admitted(knock);
         }
         match self.member_with_key(&key) {
@@ -247,7 +256,8 @@ impl Call {
             }
             return Ok(());
         }
-        let change = Change::of(&staged);
+        let from = self.links.get(&link).and_then(LinkState::member);
+        let change = Change::of(&staged, from == Some(staged.by));
         if staged.updated.contains(&group.me()) {
             self.wishes.done(&Wish::Update);
         }

@@ -6,9 +6,9 @@ use super::former::Former;
 use super::handshake::Stage;
 use super::membership::Peer;
 use super::*;
-use crate::group::{Reason, RosterRow};
-use crate::identity::Credential;
+use crate::group::{Reason, Roster, RosterRow, Succession};
 use crate::identity::words::WordsInput;
+use crate::identity::{Credential, IdentityPublic};
 
 /// A member that was heard this recently isn't lost, whoever says so.
 const CONTRADICTS: Duration = Duration::from_secs(5);
@@ -22,9 +22,14 @@ impl Call {
         let authenticator = group.authenticator();
         let group_id = group.id();
         // Nothing more under an epoch that the fence would close.
-        let cut_off = self.sequencer_unheard_before(now.mono) >= UNHEARD || self.fenced(now.mono);
-        self.entered = now.mono;
-        self.pulse = Pulse::new(now.mono);
+        let cut_off = self.sequencer_unheard_before(now.mono) >= UNHEARD || self.fenced(now);
+        let led_on = self.leader == Some(roster.sequencer) && !change.direct && change.by.is_some();
+        self.leader = Some(roster.sequencer);
+        (self.entered, self.entered_wall) = (now.mono, now.wall);
+        self.pulse = match led_on {
+            true => Pulse::passed_on(now, &self.pulse),
+            false => Pulse::new(now),
+        };
         let waiting = self.ballot.waiting.filter(|_| !group.orders_waiting().is_empty());
         self.ballot.entered(waiting);
         self.reseat(&roster.members);
@@ -60,11 +65,13 @@ impl Call {
             self.former.list.retain(|_, former| former.identity.0 != row.identity);
         }
         let why = change.why(&roster);
+        let Some(group) = &self.group else { return Ok(()) };
         if why == EpochWhy::Begun && roster.members.len() > 1 {
             let mine = roster.members.iter().find(|m| m.id == me);
             joined.push((me, mine.and_then(|m| m.added_by), roster.epoch));
         }
-        self.event(Event::Epoch { epoch: roster.epoch, roster: roster.digest(), why });
+        let state = Box::new(epoch_state(group, &roster, change.succession));
+        self.event(Event::Epoch { epoch: roster.epoch, roster: roster.digest(), why, state });
         for (member, by, epoch) in joined {
             self.event(Event::Joined { member, by, epoch });
         }
@@ -77,6 +84,7 @@ impl Call {
             let input = WordsInput { identities, group_id, authenticator };
             self.event(Event::WordsNeeded { epoch: roster.epoch, input });
         }
+        self.wishes.seated(&roster.members, roster.epoch);
         self.wishes.entered(why == EpochWhy::Begun || change.healed, now.mono);
         self.fence_epoch();
         self.note_removals();
@@ -183,5 +191,17 @@ impl Call {
             _ => LeftHow::Left,
         };
         self.event(Event::Left { member: id, name: peer.credential.name.to_string(), how });
+    }
+}
+
+fn epoch_state(group: &Group, roster: &Roster, succession: Option<Succession>) -> EpochState {
+    let state = group.state();
+    EpochState {
+        authenticator: group.authenticator(),
+        sequencer: state.sequencer,
+        term: state.term,
+        split: state.split,
+        succession,
+        members: roster.members.iter().map(|m| (m.id, IdentityPublic(m.identity))).collect(),
     }
 }

@@ -271,7 +271,7 @@ impl Call {
 
     /// Seals one coded frame once and sends it to each of `to` (empty: everybody connected).
     pub(super) fn send_media(&mut self, to: &[MemberId], coded: &Coded, now: Now) {
-        if self.group.is_none() || self.fenced(now.mono) {
+        if self.group.is_none() || self.fenced(now) {
             return;
         }
         let links: Vec<(MemberId, LinkId)> = self

@@ -7,7 +7,6 @@
 
 use super::*;
 use crate::wire::control::Control;
-use std::collections::BTreeSet;
 
 /// Nothing is sealed in an epoch whose sequencer was unheard for this long.
 const CUT_OFF: Duration = Duration::from_secs(10);
@@ -35,12 +34,20 @@ pub enum Held {
 pub(super) struct Woke {
     nonce: u64,
     ask_at: Instant,
-    answers: BTreeSet<MemberId>,
+    /// Who answered, and whether it slept, too.
+    answers: BTreeMap<MemberId, bool>,
+}
+
+/// What somebody answered.
+pub(super) struct Answer {
+    pub(super) place: Place,
+    /// It slept, too.
+    pub(super) woke: bool,
 }
 
 impl Call {
     /// Why nothing is sealed now, if nothing is.
-    pub(super) fn held(&self, now: Instant) -> Option<Held> {
+    pub(super) fn held(&self, now: Now) -> Option<Held> {
         if self.suspended {
             Some(Held::Suspended)
         } else if self.is_returning() {
@@ -49,7 +56,7 @@ impl Call {
             Some(Held::Woke)
         } else if self.removal_pending() {
             Some(Held::Removal)
-        } else if self.sequencer_unheard(now) >= CUT_OFF {
+        } else if self.word_age(now) >= CUT_OFF {
             Some(Held::CutOff)
         } else if self.epochs.gated() {
             Some(Held::Screen)
@@ -59,7 +66,7 @@ impl Call {
     }
 
     /// Tells when sealing stops or goes on.
-    pub(super) fn look_at_fence(&mut self, now: Instant) {
+    pub(super) fn look_at_fence(&mut self, now: Now) {
         let held = self.held(now);
         if held != self.fence_shown && !self.ended {
             self.fence_shown = held;
@@ -68,7 +75,7 @@ impl Call {
     }
 
     /// Nothing may be sealed, under whichever of the living epochs.
-    pub(super) fn fenced(&self, now: Instant) -> bool {
+    pub(super) fn fenced(&self, now: Now) -> bool {
         self.held(now).is_some_and(|held| held != Held::Screen)
     }
 
@@ -79,7 +86,7 @@ impl Call {
             return;
         }
         let nonce = rng.next_u64();
-        self.woke = Some(Woke { nonce, ask_at: now.mono, answers: BTreeSet::new() });
+        self.woke = Some(Woke { nonce, ask_at: now.mono, answers: BTreeMap::new() });
         self.event(Event::Woke(true));
         self.fence_tick(now);
     }
@@ -103,31 +110,40 @@ impl Call {
 
     pub(super) fn take_ping(&mut self, link: LinkId, nonce: u64) {
         let Some(Place { epoch, confirmation }) = self.place() else { return };
-        // Who woke itself knows nothing for sure.
-        if self.woke.is_none() && !self.is_returning() {
-            self.send_control(link, &Control::Pong { nonce, epoch, confirmation });
+        let woke = self.woke.is_some();
+        if !self.is_returning() {
+            self.send_control(link, &Control::Pong { nonce, epoch, confirmation, woke });
         }
     }
 
-    /// The sequencer's own answer, on its own connection, opens the fence; without a connection to
-    /// it (or when that is us), the answers of a majority. All must be in our epoch.
-    pub(super) fn take_pong(&mut self, from: MemberId, nonce: u64, theirs: Place, now: Now) {
-        let here = self.place() == Some(theirs);
+    /// Opens the fence when nobody can have gone on without us, all answers being from our epoch:
+    /// the sequencer answered on its own connection, or a majority that knows. Those who slept
+    /// themselves know nothing; but when the sequencer is among them and they are a majority, then
+    /// neither it nor a successor has led anybody on.
+    pub(super) fn take_pong(&mut self, from: MemberId, nonce: u64, answer: Answer, now: Now) {
+        let here = self.place() == Some(answer.place);
         let members = self.join_order().len();
-        let leads = self.sequencer();
-        let by_sequencer = leads == Some(from);
+        let (me, sequencer) = (self.me(), self.sequencer());
         // A majority can't speak for it as long as it can speak itself: one of them may be out.
-        let reachable = leads
+        let reachable = sequencer
             .and_then(|leads| self.peers.members.get(&leads))
             .is_some_and(|peer| peer.link.is_some());
         let Some(woke) = self.woke.as_mut().filter(|w| w.nonce == nonce) else { return };
         if !here {
             return;
         }
-        woke.answers.insert(from);
-        if by_sequencer || (!reachable && (woke.answers.len() + 1) * 2 > members) {
+        woke.answers.insert(from, answer.woke);
+        let majority = |others: usize| (others + 1) * 2 > members;
+        let awake = |id: &MemberId| woke.answers.get(id) == Some(&false);
+        let knowing = woke.answers.keys().filter(|id| awake(id)).count();
+        let by_sequencer = sequencer.is_some_and(|id| woke.answers.contains_key(&id));
+        let leads = me == sequencer || by_sequencer;
+        let sure = sequencer.is_some_and(|id| awake(&id))
+            || (!reachable && majority(knowing))
+            || (leads && majority(woke.answers.len()));
+        if sure {
             self.woke = None;
-            self.pulse.heard = now.mono;
+            self.answered(by_sequencer, now);
             self.event(Event::Woke(false));
         }
     }

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 const FIRST: Duration = Duration::from_millis(500);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(10);
+/// Pause before those are dialled again who say that we were removed.
+const SHUT_OUT: Duration = Duration::from_secs(60);
 /// Former members remembered.
 pub const MAX_FORMER: usize = 64;
 
@@ -19,6 +21,8 @@ pub(super) struct Formers {
     pub(super) list: BTreeMap<[u8; 32], Former>,
     /// Leaf keys of those who were removed by decision.
     pub(super) barred: BTreeSet<[u8; 32]>,
+    /// Leaf keys of people who were introduced, and not let in.
+    pub(super) turned_away: BTreeSet<[u8; 32]>,
 }
 
 /// One of them.
@@ -26,6 +30,10 @@ pub(super) struct Former {
     pub(super) identity: IdentityPublic,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) link: Option<LinkId>,
+    /// Known by a member's word only: never a member of any branch we were in.
+    pub(super) introduced: bool,
+    /// Named to us as one who may let us in, by the member we asked.
+    pub(super) door: bool,
     dialling: bool,
     tried: usize,
     pause: Duration,
@@ -35,7 +43,7 @@ pub(super) struct Former {
 impl Formers {
     /// Identities that may come back.
     pub(super) fn waiting_for(&self) -> impl Iterator<Item = IdentityPublic> + '_ {
-        self.list.values().map(|former| former.identity)
+        self.list.values().filter(|former| !former.introduced).map(|former| former.identity)
     }
 
     pub(super) fn remember(&mut self, key: [u8; 32], former: Former) {
@@ -46,6 +54,35 @@ impl Formers {
             self.list.pop_first();
         }
         self.list.insert(key, former);
+    }
+
+    /// A person has one key at a time: earlier ones that nobody answers under are forgotten.
+    pub(super) fn instead(&mut self, identity: IdentityPublic, key: [u8; 32]) {
+        self.list.retain(|k, f| f.identity != identity || *k == key || f.link.is_some());
+    }
+
+    /// Somebody who was introduced is not let in: neither dialled nor expected any more.
+    pub(super) fn turn_away(&mut self, key: [u8; 32]) {
+        self.list.remove(&key);
+        self.turned_away.insert(key);
+        if self.turned_away.len() > MAX_FORMER {
+            self.turned_away.pop_first();
+        }
+    }
+
+    /// Removed there, by a decision that doesn't hold here: asked again now and then, in case it is
+    /// taken back.
+    pub(super) fn shut_out(&mut self, key: &[u8; 32], now: Instant) {
+        if let Some(former) = self.list.get_mut(key) {
+            former.next_dial = Some(now + SHUT_OUT);
+        }
+    }
+
+    /// Somebody we were introduced to does not let us in.
+    pub(super) fn declined(&mut self, key: &[u8; 32]) {
+        if self.list.get(key).is_some_and(|former| former.introduced) {
+            self.turn_away(*key);
+        }
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
@@ -79,7 +116,17 @@ impl Former {
         now: Instant,
     ) -> Self {
         let next_dial = Some(now + FIRST);
-        Self { identity, addresses, link, dialling: false, tried: 0, pause: FIRST, next_dial }
+        Self {
+            identity,
+            addresses,
+            link,
+            introduced: false,
+            door: false,
+            dialling: false,
+            tried: 0,
+            pause: FIRST,
+            next_dial,
+        }
     }
 }
 

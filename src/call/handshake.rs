@@ -19,6 +19,8 @@ use crate::wire::link::{LinkDown, LinkUp, Send};
 
 /// A stranger has this long for the whole handshake.
 const STRANGER: Duration = Duration::from_secs(5);
+/// The commit that names a stranger's key may take this long, before we ask it who it is.
+const WONDER: Duration = Duration::from_secs(1);
 /// A joiner waits for the host's decision this much longer than the host itself does.
 const ADMISSION: Duration = Duration::from_secs(130);
 
@@ -30,6 +32,8 @@ pub(super) struct LinkState {
     pub(super) stage: Stage,
     pub(super) up: Option<LinkUp>,
     deadline: Option<Instant>,
+    /// When a stranger that speaks as a member is asked who it is.
+    ask_at: Option<Instant>,
     /// The branch we told on it, and when.
     pub(super) told: Option<(Place, Instant)>,
     /// What we answered about our branch, as it was sent.
@@ -65,11 +69,13 @@ pub(super) enum Stage {
 
 impl LinkState {
     fn new(stage: Stage, deadline: Option<Instant>) -> Self {
-        Self { stage, up: None, deadline, told: None, answered: None }
+        Self { stage, up: None, deadline, ask_at: None, told: None, answered: None }
     }
 
     pub(super) fn accepted(now: Instant) -> Self {
-        Self::new(Stage::Stranger, Some(now + STRANGER))
+        let mut state = Self::new(Stage::Stranger, None);
+        state.estrange(now, WONDER);
+        state
     }
 
     pub(super) fn dialling_member(member: MemberId) -> Self {
@@ -88,7 +94,24 @@ impl LinkState {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.deadline
+        let ask_at = self.ask_at.filter(|_| self.stage == Stage::Stranger);
+        self.deadline.into_iter().chain(ask_at).min()
+    }
+
+    /// Nobody we know: it has some time to say who it is, and is asked after `wonder`.
+    fn estrange(&mut self, now: Instant, wonder: Duration) {
+        self.stage = Stage::Stranger;
+        self.deadline = Some(now + STRANGER);
+        self.ask_at = Some(now + wonder);
+    }
+
+    /// Whether it is time to ask a stranger who it is; then again after a while.
+    pub(super) fn wonders(&mut self, now: Instant) -> bool {
+        let due = self.stage == Stage::Stranger && self.ask_at.is_some_and(|at| at <= now);
+        if due {
+            self.ask_at = Some(now + WONDER);
+        }
+        due
     }
 
     /// The other side's TLS key, once the connection is up.
@@ -217,13 +240,20 @@ impl Call {
         self.out.push_back(Output::Send(link, Send::Control(message.encode().into())));
     }
 
+    fn knocks_withdrawn(&mut self, link: LinkId) {
+        let knocks = self.knocks.iter().filter(|(_, knock)| knock.link == link);
+        for knock in knocks.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.knock_withdrawn(knock);
+        }
+    }
+
     pub(super) fn close_link(&mut self, link: LinkId, code: u32) {
         self.peers.held.remove(&link);
         if let Some(state) = self.links.remove(&link) {
             self.out.push_back(Output::Close(link, code));
-            if let Stage::Knocking(knock) = state.stage {
+            if matches!(state.stage, Stage::Knocking(_) | Stage::Former(_)) {
                 // Whoever is thrown out while it waits, waits no more.
-                self.knock_withdrawn(knock);
+                self.knocks_withdrawn(link);
             }
         }
     }
@@ -346,13 +376,15 @@ impl Call {
     }
 
     /// Somebody else lives at the address we dialled: a stranger, or the same person with a new
-    /// program – then the other side takes this connection for its own, and so do we.
+    /// program – then the other side takes this connection for its own, and so do we. An unknown
+    /// key is asked whose it is.
     fn somebody_else(&mut self, id: LinkId, key: [u8; 32], now: Now) {
         let known = self.member_with_key(&key).is_some() || self.former.list.contains_key(&key);
         if known {
             self.recognise(id, key, now);
-        } else {
-            self.close_link(id, close::REFUSED);
+        } else if let Some(state) = self.links.get_mut(&id) {
+            state.estrange(now.mono, Duration::ZERO);
+            self.ask_who(id);
         }
     }
 
@@ -370,7 +402,7 @@ impl Call {
         }
     }
 
-    fn transcript(&self, up: &LinkUp) -> Transcript {
+    pub(super) fn transcript(&self, up: &LinkUp) -> Transcript {
         let mine = self.leaf.public();
         let (dialler, listener) =
             if up.dialled { (mine, up.peer_key) } else { (up.peer_key, mine) };
@@ -675,7 +707,7 @@ impl Call {
         let Some(state) = self.links.remove(&id) else { return Ok(()) };
         self.peers.held.remove(&id);
         if self.returning_over(id) {
-            self.stop_returning();
+            self.stop_returning(now);
         }
         match state.stage {
             Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {
@@ -709,11 +741,19 @@ impl Call {
                 }
                 self.end_if_nowhere_left();
             }
-            Stage::Knocking(knock) => self.knock_withdrawn(knock),
+            Stage::Knocking(_) => self.knocks_withdrawn(id),
             Stage::Member(member) => self.member_link_down(id, member, why, now)?,
             Stage::DiallingMember(member) => self.peers.dial_failed(member, now.mono),
             Stage::DiallingFormer(key) => self.former.dial_failed(&key, now.mono),
-            Stage::Former(_) => self.former.unlink(id, now.mono),
+            Stage::Former(key) => {
+                self.knocks_withdrawn(id);
+                self.former.unlink(id, now.mono);
+                match why {
+                    LinkDown::ClosedByPeer(close::DECLINED) => self.former.declined(&key),
+                    LinkDown::ClosedByPeer(close::REMOVED) => self.former.shut_out(&key, now.mono),
+                    _ => {}
+                }
+            }
             Stage::Stranger | Stage::AnswerSent(_) | Stage::Parting(_) => {}
         }
         Ok(())

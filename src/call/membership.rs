@@ -274,7 +274,7 @@ impl Call {
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
         peer.link = Some(id);
         peer.remote = Some(up.remote);
-        peer.heard = now.mono;
+        // Not heard yet: it may hold the key and not be in the group, its Welcome being lost.
         peer.dialling = false;
         peer.next_dial = None;
         peer.tried = 0;
@@ -283,12 +283,7 @@ impl Call {
         if up.dialled && !peer.addresses.contains(&up.remote) {
             peer.addresses.insert(0, up.remote);
         }
-        let was_lost = peer.lost_since.take().is_some();
         self.out.push_back(Output::Authenticated(id));
-        if was_lost {
-            self.event(Event::Lost(member, false));
-            self.tell(member, MemberMessage::KeyframePlease);
-        }
         self.greet(member, id, now);
         self.send_proofs(id);
         self.event(Event::Budgets);

@@ -22,7 +22,7 @@
 //! | what we want of the group; commits, acks; bundles on request | `wishes`, `changes`, `offers` |
 //! | a new epoch: people, keys, roster, words | `entering` |
 //! | the sequencer falls silent, or lies | `succession`, `equivocation` |
-//! | branches meet, the loser comes back | `branches` |
+//! | branches meet, the loser comes back, and those it had let in | `branches`, `introduce` |
 //! | decisions: removal, lock, admitters | `orders` |
 //! | people the user knows, names and keys; calling them | `contact`, `ring` |
 //! | what is written down, and what is kept for others at most | `record`, `bounds` |
@@ -46,6 +46,7 @@ mod feedback;
 mod fence;
 mod former;
 mod handshake;
+mod introduce;
 mod membership;
 mod offers;
 mod orders;
@@ -68,7 +69,7 @@ pub use view::*;
 use crate::group::Group;
 use crate::identity::words::CallWords;
 use crate::identity::{Fingerprint, IdentityKey, LeafKey};
-use crate::time::Now;
+use crate::time::{Now, Wall};
 use crate::wire::link::{LinkEvent, LinkId, MemberId, close};
 use beat::{HEARTBEAT, Place, Pulse};
 use branches::Returning;
@@ -113,6 +114,10 @@ pub struct Call {
     next_heartbeat: Instant,
     /// When the current epoch was entered.
     entered: Instant,
+    /// The same by the wall clock, which goes on while the machine sleeps.
+    entered_wall: Wall,
+    /// Who led in it.
+    leader: Option<MemberId>,
     pulse: Pulse,
     ballot: Ballot,
     offers: Offers,
@@ -198,7 +203,9 @@ impl Call {
             out: VecDeque::new(),
             next_heartbeat: now.mono + HEARTBEAT,
             entered: now.mono,
-            pulse: Pulse::new(now.mono),
+            entered_wall: now.wall,
+            leader: None,
+            pulse: Pulse::new(now),
             ballot: Ballot::default(),
             offers: Offers::default(),
             wishes: Wishes::new(now.mono),
@@ -233,9 +240,9 @@ impl Call {
             return Ok(());
         }
         self.record.now = now.wall;
-        self.look_at_fence(now.mono);
+        self.look_at_fence(now);
         let result = self.handle_input(now, rng, input);
-        self.look_at_fence(now.mono);
+        self.look_at_fence(now);
         result
     }
 
@@ -323,6 +330,7 @@ impl Call {
             return Ok(());
         }
         self.expire_links(now);
+        self.ask_strangers(now);
         self.expire_knocks(now);
         self.ring_tick(now)?;
         self.check_peers(now)?;
@@ -385,7 +393,10 @@ impl Call {
     }
 
     fn link_event(&mut self, id: LinkId, event: LinkEvent, now: Now) -> Result<(), CallError> {
-        if let Some(member) = self.links.get(&id).and_then(LinkState::member) {
+        // What it says on the control stream may say that it isn't one of us.
+        let speaks = matches!(event, LinkEvent::Datagram(_) | LinkEvent::Frame(_));
+        let member = self.links.get(&id).and_then(LinkState::member).filter(|_| speaks);
+        if let Some(member) = member {
             self.peers.heard(member, now.mono);
         }
         match event {

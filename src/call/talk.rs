@@ -1,6 +1,7 @@
 //! What members tell each other: the control stream once a connection belongs to a member, and the
 //! sealed messages in it.
 
+use super::fence::Answer;
 use super::handshake::Stage;
 use super::membership::{KEYFRAME_GAP, MAX_HELD, MAX_PENDING};
 use super::*;
@@ -23,6 +24,10 @@ impl Call {
             // Whatever they say, we aren't where they think we are – until the Welcome.
             return match message {
                 Control::Welcome(welcome) => self.take_welcome_back(id, &welcome, now),
+                Control::Introduce(people) => {
+                    self.take_introduction(id, people, now);
+                    Ok(())
+                }
                 _ => Ok(()),
             };
         }
@@ -30,6 +35,16 @@ impl Call {
             Stage::Parting(_) => Ok(()),
             Stage::Former(_) => self.former_says(id, message, now),
             Stage::Member(member) => self.member_says(id, member, message, now),
+            Stage::Stranger if matches!(message, Control::Me { .. }) => {
+                self.take_name(id, &message, now);
+                Ok(())
+            }
+            Stage::Stranger if matches!(message, Control::Who { .. }) => {
+                if let Control::Who { tag } = message {
+                    self.say_name(id, &tag);
+                }
+                Ok(())
+            }
             Stage::Stranger if !matches!(message, Control::Knock(_)) => {
                 let held = self.peers.held.entry(id).or_default();
                 if held.len() < MAX_HELD {
@@ -62,6 +77,9 @@ impl Call {
         message: Control,
         now: Now,
     ) -> Result<(), CallError> {
+        if !matches!(message, Control::Who { .. }) {
+            self.peers.heard(member, now.mono);
+        }
         match message {
             // Its heartbeat says more.
             Control::Hello { .. } => Ok(()),
@@ -92,15 +110,18 @@ impl Call {
                 self.take_ping(id, nonce);
                 Ok(())
             }
-            Control::Pong { nonce, epoch, confirmation } => {
-                self.take_pong(member, nonce, Place { epoch, confirmation }, now);
+            Control::Pong { nonce, epoch, confirmation, woke } => {
+                let answer = Answer { place: Place { epoch, confirmation }, woke };
+                self.take_pong(member, nonce, answer, now);
                 Ok(())
             }
             Control::Order(bytes) => self.take_order(Some(member), &bytes, now),
             Control::Equivocation(bytes) => self.take_equivocation(&bytes, now),
-            Control::Branch(_) | Control::BranchAnswer(_) | Control::Back(_) => {
-                self.former_says(id, message, now)
-            }
+            Control::Branch(_)
+            | Control::BranchAnswer(_)
+            | Control::Back(_)
+            | Control::Introduce(_)
+            | Control::Who { .. } => self.former_says(id, message, now),
             Control::GroupMessage(bytes) => {
                 self.sealed_in_group(member, &bytes, now);
                 Ok(())
@@ -123,6 +144,14 @@ impl Call {
             Control::Branch(bytes) => self.take_branch(id, &bytes, now),
             Control::BranchAnswer(bytes) => self.take_branch_answer(id, &bytes, now),
             Control::Back(package) => self.take_back(id, &package, now),
+            Control::Introduce(people) => {
+                self.take_introduction(id, people, now);
+                Ok(())
+            }
+            Control::Who { tag } => {
+                self.say_name(id, &tag);
+                Ok(())
+            }
             Control::Order(bytes) => self.take_order(None, &bytes, now),
             Control::Equivocation(bytes) => self.take_equivocation(&bytes, now),
             // It still takes us for a member of its branch.

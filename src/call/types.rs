@@ -1,7 +1,7 @@
 //! What goes into a call and what comes out of it.
 
 use super::fence::Held;
-use crate::group;
+use crate::group::{self, Succession};
 use crate::identity::words::{CallWords, WordsInput};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic, IssueError};
 use crate::invite::Invite;
@@ -193,6 +193,8 @@ pub enum Event {
         name: String,
         /// A contact who calls without an invite.
         ring: bool,
+        /// Let in by people of another branch, while the call had fallen apart.
+        introduced: bool,
     },
     /// The contact we call was not reached; from here on we wait, with an invite for them.
     NotReached {
@@ -230,6 +232,8 @@ pub enum Event {
         roster: [u8; 32],
         /// Why there is a new one.
         why: EpochWhy,
+        /// What its members agree on. (The view may be an epoch further already.)
+        state: Box<EpochState>,
     },
     /// The first frame was sealed in this epoch: its keys are in use.
     Sealing {
@@ -348,6 +352,23 @@ pub enum Event {
     Held(Option<Held>),
     /// This participant's call is over.
     Ended(EndReason),
+}
+
+/// What the members of an epoch agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochState {
+    /// Equal for all members of the same epoch, and only for them (RFC 9420 §8.7).
+    pub authenticator: [u8; 32],
+    /// Whose commits count.
+    pub sequencer: MemberId,
+    /// Sequencers so far.
+    pub term: u32,
+    /// Begun by a minority, and nobody is back yet.
+    pub split: bool,
+    /// How the sequencer took over, when it did so with this epoch.
+    pub succession: Option<Succession>,
+    /// Who holds keys.
+    pub members: Vec<(MemberId, IdentityPublic)>,
 }
 
 /// Why there is a new epoch.

@@ -1,5 +1,6 @@
 //! What a screen or a script can see of a call: plain values, made anew on request.
 
+use super::admission::Entry;
 use super::handshake::{PhaseState, Stage};
 use super::*;
 
@@ -140,6 +141,8 @@ pub struct KnockView {
     pub looks_like: Option<Namesake>,
     /// A contact who calls without an invite.
     pub ring: bool,
+    /// Let in by people of another branch, while the call had fallen apart; now it is for us.
+    pub introduced: bool,
     /// Which of the open invites (index from 1), if still listed.
     pub invite: Option<usize>,
     /// Where from.
@@ -321,7 +324,8 @@ impl Call {
                     name: knock.credential.name.to_string(),
                     known: known.map(|k| k.note.clone()),
                     looks_like: self.contacts.looks_like(&knock.credential.identity).cloned(),
-                    ring: knock.ring,
+                    ring: knock.entry == Entry::Ring,
+                    introduced: knock.entry == Entry::Introduced,
                     invite: position.map(|p| p + 1),
                     from: self.links.get(&knock.link).and_then(|l| l.up.as_ref()).map(|u| u.remote),
                     since: knock.since,

@@ -6,7 +6,7 @@
 use super::changes::Checker;
 use super::membership::HEALING;
 use super::*;
-use crate::group::{Ask, InvitePsk};
+use crate::group::{Ask, InvitePsk, RosterRow};
 use crate::wire::control::Control;
 
 /// Between two commits of ours that can wait: more would drop epochs whose frames are under way.
@@ -67,10 +67,26 @@ impl Wishes {
         self.list.retain(|(other, _)| other != wish);
     }
 
-    /// Another branch: everything is asked anew.
-    pub(super) fn forget_asked(&mut self) {
+    /// Another branch: everything is asked anew. Who wanted to come back wanted to come into the
+    /// branch that is over, and hears from us that it is.
+    pub(super) fn changed_branch(&mut self) -> Vec<[u8; 32]> {
+        let back = |(wish, _): &(Wish, Option<u64>)| match wish {
+            Wish::Back { key, .. } => Some(*key),
+            _ => None,
+        };
+        let waiting = self.list.iter().filter_map(back).collect();
+        self.list.retain(|wish| back(wish).is_none());
         self.list.iter_mut().for_each(|(_, asked)| *asked = None);
         self.proposals = None;
+        waiting
+    }
+
+    /// Whoever has just been added needs no wish to come back any more.
+    pub(super) fn seated(&mut self, rows: &[RosterRow], epoch: u64) {
+        let just = |key: &[u8; 32]| {
+            rows.iter().any(|row| row.leaf_key == *key && row.since_epoch == epoch)
+        };
+        self.list.retain(|(wish, _)| !matches!(wish, Wish::Back { key, .. } if just(key)));
     }
 
     fn first(&self) -> Option<Wish> {
@@ -134,7 +150,7 @@ impl Call {
     fn fulfil(&mut self, wish: Wish, now: Now) -> Result<(), CallError> {
         match wish {
             Wish::Admit(knock) => self.admit_now(knock, now),
-            Wish::Back { package, .. } => self.take_back_now(&package, now),
+            Wish::Back { key, package } => self.take_back_now(key, &package, now),
             Wish::Heal | Wish::Update => self.commit_pool(now),
             Wish::Lost(member) => self.remove_lost_now(member, now),
         }
@@ -164,12 +180,13 @@ impl Call {
         let check = Checker { group_id: group.id(), now: now.wall };
         let proposal = match wish {
             Wish::Update => group.propose_update()?,
-            Wish::Back { package, .. } => match group.propose_back(package, &check) {
+            Wish::Back { key, package } => match group.propose_back(package, &check) {
                 Ok(proposal) => proposal,
                 Err(_) => {
                     // Locked out, barred, or back already: theirs to ask again.
                     self.counters.bad_group += 1;
                     self.wishes.done(wish);
+                    self.send_away(&[*key]);
                     return Ok(());
                 }
             },

@@ -237,6 +237,15 @@ impl Group {
         self.propose_add(key_package, None, check)
     }
 
+    /// Whether a member may bring in somebody new: the host, an admitter or, while the founder isn't
+    /// a member, whoever leads.
+    pub fn may_admit(&self, member: MemberId) -> bool {
+        let identity = |id| Some(self.people.get(&self.state.of(id)?.leaf)?.identity);
+        let founder_here = self.people.values().any(|p| p.identity == self.state.host);
+        identity(member).is_some_and(|identity| self.state.may_add(&identity))
+            || (!founder_here && member == self.state.sequencer)
+    }
+
     fn may_propose(&self) -> Result<(), ProposeError> {
         if self.evicted {
             Err(ProposeError::Evicted)

@@ -126,6 +126,25 @@ pub fn check_member_proof(
     if bool::from(expected.ct_eq(proof)) { Ok(()) } else { Err(HandshakeError::NotProved) }
 }
 
+/// "Who are you?", asked by the side that dialled or by the other: shows that the asker knows the
+/// group's id, on this connection.
+pub fn question(group_id: &[u8; 16], transcript: &Transcript, dialled: bool) -> [u8; 32] {
+    let key = Secret::build(|k| k.iter_mut().zip(group_id).for_each(|(to, from)| *to = *from));
+    let label: &[u8] = if dialled { b"facetty/1 who, listener" } else { b"facetty/1 who, dialler" };
+    mac(&key, label, &transcript.0)
+}
+
+/// Checks a [`question`] in constant time; `dialled`: the asker did.
+pub fn check_question(
+    group_id: &[u8; 16],
+    transcript: &Transcript,
+    dialled: bool,
+    tag: &[u8; 32],
+) -> Result<(), HandshakeError> {
+    let expected = question(group_id, transcript, dialled);
+    if bool::from(expected.ct_eq(tag)) { Ok(()) } else { Err(HandshakeError::NotProved) }
+}
+
 /// The `k_proof` of two contacts who call without an invite. Everybody who knows both identity
 /// keys can compute it: it only keeps strangers from learning who is there. What authenticates is
 /// the pinned keys.

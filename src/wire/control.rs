@@ -9,6 +9,7 @@ use crate::wire::handshake::{Answer, KEY_PACKAGE_CAP, Knock, Proof};
 use crate::wire::link::MemberId;
 use crate::wire::varint::{ParseError, Reader, Writer};
 use bytes::Bytes;
+use std::net::SocketAddr;
 
 /// Longest control message before the peer is authenticated, in bytes.
 pub const STRANGER_CAP: usize = 8 * 1024;
@@ -98,6 +99,21 @@ pub enum Control {
     BranchAnswer(Bytes),
     /// "My branch lost: take me back." An MLS key package of the same leaf key and credential.
     Back(Bytes),
+    /// People whose connections to expect: members of a branch that gave way, or those who may let
+    /// them in. To somebody who asked to be taken back it also means: not here.
+    Introduce(Vec<Acquaintance>),
+    /// "You speak as one of us, and I don't know your key."
+    Who {
+        /// Shows that the sender knows the group's id: of it and the connection.
+        tag: [u8; 32],
+    },
+    /// The answer: an identity, and its signature for this connection's leaf key.
+    Me {
+        /// Identity key.
+        identity: [u8; 32],
+        /// Over the group's id, the leaf key and the connection.
+        signature: [u8; 64],
+    },
     /// The sequencer's Welcome for somebody whom another member asked to add, on its way there.
     WelcomeFor {
         /// The member that asked.
@@ -120,11 +136,24 @@ pub enum Control {
         epoch: u64,
         /// First bytes of its confirmation hash.
         confirmation: [u8; 8],
+        /// The sender slept itself, and asks, too.
+        woke: bool,
     },
     /// A decision of whoever may decide, signed with an identity key; opaque here.
     Order(Bytes),
     /// Two statements of one member that exclude each other; opaque here.
     Equivocation(Bytes),
+}
+
+/// Somebody who is introduced to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// Leaf key: what TLS will prove.
+    pub key: [u8; 32],
+    /// Identity key.
+    pub identity: [u8; 32],
+    /// Where to be reached, if that is known.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Says that the sender is there, where it is, and whom it hears.
@@ -180,6 +209,9 @@ const ORDER: u8 = 27;
 const EQUIVOCATION: u8 = 28;
 const BRANCH_ANSWER: u8 = 29;
 const USED: u8 = 30;
+const INTRODUCE: u8 = 31;
+const WHO: u8 = 32;
+const ME: u8 = 33;
 
 impl Control {
     /// Encodes: one byte of kind, then the body to the end of the message.
@@ -212,12 +244,22 @@ impl Control {
             Self::Branch(b) => w.u8(BRANCH).raw(b),
             Self::BranchAnswer(b) => w.u8(BRANCH_ANSWER).raw(b),
             Self::Back(b) => w.u8(BACK).raw(b),
+            Self::Introduce(people) => {
+                w.u8(INTRODUCE).varint(people.len().min(MEMBERS_CAP) as u64);
+                for person in people.iter().take(MEMBERS_CAP) {
+                    w.raw(&person.key).raw(&person.identity);
+                    member::put_addresses(&mut w, &person.addresses);
+                }
+                &mut w
+            }
+            Self::Who { tag } => w.u8(WHO).raw(tag),
+            Self::Me { identity, signature } => w.u8(ME).raw(identity).raw(signature),
             Self::WelcomeFor { proposer, key, welcome } => {
                 w.u8(WELCOME_FOR).u32(proposer.0).raw(key).raw(welcome)
             }
             Self::Ping { nonce } => w.u8(PING).u64(*nonce),
-            Self::Pong { nonce, epoch, confirmation } => {
-                w.u8(PONG).u64(*nonce).varint(*epoch).raw(confirmation)
+            Self::Pong { nonce, epoch, confirmation, woke } => {
+                w.u8(PONG).u64(*nonce).varint(*epoch).raw(confirmation).u8(u8::from(*woke))
             }
             Self::Order(b) => w.u8(ORDER).raw(b),
             Self::Equivocation(b) => w.u8(EQUIVOCATION).raw(b),
@@ -262,13 +304,28 @@ impl Control {
             BRANCH => Self::Branch(own(r.rest("branch", BRANCH_CAP)?)),
             BRANCH_ANSWER => Self::BranchAnswer(own(r.rest("branch", BRANCH_CAP)?)),
             BACK => Self::Back(own(r.rest("key package", KEY_PACKAGE_CAP)?)),
+            INTRODUCE => {
+                let people = r.varint_max("list of people", MEMBERS_CAP)?;
+                let mut person = || {
+                    let (key, identity) = (r.array()?, r.array()?);
+                    Ok(Acquaintance { key, identity, addresses: member::addresses(&mut r)? })
+                };
+                Self::Introduce((0..people).map(|_| person()).collect::<Result<_, _>>()?)
+            }
+            WHO => Self::Who { tag: r.array()? },
+            ME => Self::Me { identity: r.array()?, signature: r.array()? },
             WELCOME_FOR => Self::WelcomeFor {
                 proposer: MemberId(r.u32()?),
                 key: r.array()?,
                 welcome: own(r.rest("welcome", WELCOME_CAP)?),
             },
             PING => Self::Ping { nonce: r.u64()? },
-            PONG => Self::Pong { nonce: r.u64()?, epoch: r.varint()?, confirmation: r.array()? },
+            PONG => Self::Pong {
+                nonce: r.u64()?,
+                epoch: r.varint()?,
+                confirmation: r.array()?,
+                woke: r.flag()?,
+            },
             ORDER => Self::Order(own(r.rest("order", ORDER_CAP)?)),
             EQUIVOCATION => Self::Equivocation(own(r.rest("proof", WORD_CAP)?)),
             kind => return Err(ParseError::UnknownKind(u64::from(kind))),

@@ -84,6 +84,15 @@ impl<'a> Reader<'a> {
         self.array().map(|[b]| b)
     }
 
+    /// One byte that is 0 or 1.
+    pub fn flag(&mut self) -> Result<bool, ParseError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(ParseError::Invalid("a flag")),
+        }
+    }
+
     /// Two bytes, big-endian.
     pub fn u16(&mut self) -> Result<u16, ParseError> {
         self.array().map(u16::from_be_bytes)

@@ -115,7 +115,7 @@ fn control() -> Vec<Vec<u8>> {
             key: hash,
             welcome: Bytes::from_static(&[8; 60]),
         },
-        Control::Pong { nonce: 9, epoch: 3, confirmation: [6; 8] },
+        Control::Pong { nonce: 9, epoch: 3, confirmation: [6; 8], woke: true },
         Control::BranchAnswer(Bytes::from_static(&[1, 1, 0, 0])),
         Control::Hello { epoch: 20_000 },
         Control::Bundle(Bytes::from_static(&[0xb1, 0, 0, 0, 0, 0, 1, 9])),

@@ -8,6 +8,7 @@ mod adversary;
 mod branches;
 mod contacts;
 mod door;
+mod introduced;
 mod keys;
 mod ledgers;
 mod meeting;

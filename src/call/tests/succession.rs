@@ -146,6 +146,38 @@ fn waking_members_seal_nothing_before_the_sequencer_answers() {
 }
 
 #[test]
+fn when_all_have_slept_they_find_each_other_again() {
+    for people in [2, 3] {
+        let mut world = World::of(people);
+        (0..people).for_each(|party| world.parties[party].awake = false);
+        world.run(secs(5));
+        for party in 0..people {
+            world.parties[party].awake = true;
+            world.parties[party].slept += secs(5);
+            world.input(party, Input::Woke);
+        }
+        (0..people).for_each(|party| assert_eq!(world.view(party).held, Some(Held::Woke)));
+        world.run(secs(4));
+        let all: Vec<_> = (0..people).collect();
+        all.iter().for_each(|party| assert_eq!(world.view(*party).held, None));
+        world.agree(&all);
+        world.talk(&all);
+    }
+}
+
+#[test]
+fn two_who_slept_do_not_vouch_for_each_other_without_the_sequencer() {
+    let mut world = World::of(3);
+    world.partition(&[0], &[1, 2]);
+    world.sleep(1, Duration::from_millis(100));
+    world.sleep(2, Duration::from_millis(100));
+    world.run(Duration::from_millis(1500));
+    for party in [1, 2] {
+        assert_eq!(world.view(party).held, Some(Held::Woke), "{party}");
+    }
+}
+
+#[test]
 fn whoever_slept_through_a_removal_seals_nothing_for_the_removed() {
     let mut world = World::of(4);
     let dora = world.id_of(3, 0);

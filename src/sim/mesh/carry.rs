@@ -4,7 +4,8 @@ use super::network::{Given, Happen, Network};
 use super::pair::Message;
 use super::run::Been;
 use super::seen::{Branch, Epoch, Granted, Opened, Sealed, What};
-use crate::call::{Call, EndReason, EpochWhy, Event, LeftHow, MemberView, Output};
+use crate::call::{EndReason, EpochState, EpochWhy, Event, LeftHow, Output};
+use crate::group::Succession;
 use crate::media::frame::Coded;
 use crate::wire::control::Control;
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, MemberId, Send};
@@ -48,7 +49,9 @@ impl Network {
     fn event(&mut self, run: usize, event: Event) {
         let person = self.runs[run].person as u64;
         match event {
-            Event::Epoch { epoch, roster, why } => self.entered(run, epoch, roster, why),
+            Event::Epoch { epoch, roster, why, state } => {
+                self.entered(run, epoch, roster, why, &state);
+            }
             Event::Ended(reason) => {
                 self.runs[run].ended = true;
                 let why = match reason {
@@ -60,9 +63,6 @@ impl Network {
             }
             Event::Left { member, how, .. } => {
                 let lost = u64::from(how == LeftHow::Lost);
-                if let Some(who) = self.runs[run].person_of.get(&member).copied() {
-                    self.runs[run].left.insert(who);
-                }
                 self.trace.note(self.now, "out", &[person, u64::from(member.0), lost], || {
                     format!("{how:?}")
                 });
@@ -107,36 +107,30 @@ impl Network {
     }
 
     /// A run is in a new epoch.
-    fn entered(&mut self, run: usize, epoch: u64, roster: [u8; 32], why: EpochWhy) {
-        let Some(view) = self.runs[run].call.as_ref().map(Call::view) else { return };
+    fn entered(
+        &mut self,
+        run: usize,
+        epoch: u64,
+        roster: [u8; 32],
+        why: EpochWhy,
+        new: &EpochState,
+    ) {
         let next = Branch::try_from(self.epochs.len()).unwrap_or(Branch::MAX);
-        let left = std::mem::take(&mut self.runs[run].left);
-        let state = &self.runs[run];
-        let (members, sequencer, branch);
-        if view.epoch == epoch {
-            let person_of = |m: &MemberView| Some((m.id, *self.by_identity.get(&m.identity)?));
-            let people: BTreeMap<_, _> = view.members.iter().filter_map(person_of).collect();
-            members = people.values().copied().collect::<BTreeSet<_>>();
-            let leads = view.sequencer.and_then(|s| people.get(&s).copied());
-            sequencer = leads.unwrap_or(usize::MAX);
-            // One that its maker only passed through is known by its roster.
-            let passed = self.passed.get(&(epoch, roster)).copied();
-            branch = *self.branches.entry(view.authenticator).or_insert(passed.unwrap_or(next));
-            self.runs[run].person_of = people;
-        } else {
-            // Two epochs entered in one step, and this is the first: the view tells of the second.
-            members = state.members.difference(&left).copied().collect();
-            sequencer = state.newest().map_or(usize::MAX, |b| b.sequencer);
-            branch = *self.passed.entry((epoch, roster)).or_insert(next);
-        }
+        let person_of = |(id, identity)| Some((id, *self.by_identity.get(&identity)?));
+        let people: BTreeMap<_, _> = new.members.iter().copied().filter_map(person_of).collect();
+        let members = people.values().copied().collect::<BTreeSet<_>>();
+        let sequencer = people.get(&new.sequencer).copied().unwrap_or(usize::MAX);
+        let branch = *self.branches.entry(new.authenticator).or_insert(next);
+        self.runs[run].person_of = people;
         let state = &self.runs[run];
         let begun = matches!(why, EpochWhy::Begun | EpochWhy::Returned);
         let dropped = !begun && !state.members.is_subset(&members);
         let before = state.newest().filter(|b| !begun && b.epoch + 1 == epoch);
         let parent = before.map(|b| b.branch);
-        let term = u64::from(self.runs[run].call.as_ref().map_or(0, Call::term));
-        let split = view.split;
-        let entered = Epoch { epoch, branch, parent, members, sequencer, term, split, dropped };
+        let (term, split) = (u64::from(new.term), new.split);
+        let granted = new.succession == Some(Succession::Majority);
+        let entered =
+            Epoch { epoch, branch, parent, members, sequencer, term, split, granted, dropped };
         if branch == next {
             self.epochs.push(entered.clone());
             self.entries.push(Vec::new());

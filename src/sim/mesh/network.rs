@@ -111,8 +111,6 @@ pub struct Network {
     pub trace: Trace,
     /// Epochs seen, by authenticator; numbered.
     pub(super) branches: BTreeMap<[u8; 32], Branch>,
-    /// Epochs that their maker left in the step that made them, by roster.
-    pub(super) passed: BTreeMap<(u64, [u8; 32]), Branch>,
     pub(super) epochs: Vec<Epoch>,
     /// For each branch, when the first and the newest of its members entered, and who did.
     pub(super) entries: Vec<Vec<(Duration, usize)>>,
@@ -160,7 +158,6 @@ impl Network {
             watch: Watch::new(strictness),
             trace: Trace::new(keep),
             branches: BTreeMap::new(),
-            passed: BTreeMap::new(),
             epochs: Vec::new(),
             entries: Vec::new(),
             spoken: Vec::new(),
@@ -305,6 +302,18 @@ impl Network {
         if vice == Vice::Equivocate {
             self.input(run, Input::User(Command::Rekey));
         }
+    }
+
+    /// Two people's programs have been in one epoch.
+    pub(super) fn met(&self, a: Person, b: Person) -> bool {
+        let (Some(a), Some(b)) = (self.people[a].run, self.people[b].run) else { return false };
+        let was_in = |entries: &Vec<(Duration, usize)>, run| entries.iter().any(|e| e.1 == run);
+        self.entries.iter().any(|entries| was_in(entries, a) && was_in(entries, b))
+    }
+
+    /// Somebody's program runs and is not asleep.
+    pub fn is_awake(&self, person: Person) -> bool {
+        self.people[person].run.is_some_and(|run| self.runs[run].is_awake())
     }
 
     /// Somebody cheats, or did.

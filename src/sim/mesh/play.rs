@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const AGREE: Duration = Duration::from_secs(30);
 /// How often somebody tries to come in before giving up.
 const TRIES: usize = 6;
+/// Whoever comes first founds the call.
+const FOUNDER: Person = 0;
 /// Between two tries.
 const TRY: Duration = Duration::from_secs(3);
 
@@ -81,6 +83,8 @@ struct Player {
     next: u64,
     /// People that were given up: removed by decision.
     removed: BTreeSet<Person>,
+    /// Nobody tries to come in after this: it would disturb the agreement.
+    last_try: Option<Duration>,
 }
 
 /// Plays one simulation.
@@ -92,6 +96,7 @@ pub fn play(setup: &Setup) -> Played {
         steps: BTreeMap::new(),
         next: 0,
         removed: BTreeSet::new(),
+        last_try: None,
     };
     for (at, act) in &plan.acts {
         player.later(*at, Step::Act(*act));
@@ -307,7 +312,8 @@ impl Player {
     fn decides(&self) -> Option<Person> {
         let may = |p: &Person| self.network.view(*p).is_some_and(|v| v.may_decide);
         let mut members = self.network.members().into_iter();
-        members.find(|p| self.network.is_honest(*p) && may(p))
+        let there = |p: &Person| self.network.is_honest(*p) && self.network.is_awake(*p);
+        members.find(|p| there(p) && may(p))
     }
 
     /// Somebody is removed by decision.
@@ -316,8 +322,9 @@ impl Player {
         let others: Vec<_> = members.iter().copied().filter(|p| *p != decides).collect();
         let Some(whom) = self.one_of(&others) else { return };
         let Some(member) = self.member_of(decides, whom) else { return };
-        // A branch without a majority decides for itself; the others need not follow.
-        if self.network.view(decides).is_some_and(|v| !v.split)
+        // What the founder decides holds everywhere; whoever leads without the founder decides for
+        // that branch, and another need not follow.
+        if decides == FOUNDER
             && let Some(run) = self.network.people[decides].run
         {
             self.network.see(run, What::Decided(whom));
@@ -335,6 +342,9 @@ impl Player {
     /// Gets an invite from whoever leads and joins by it; again if that failed.
     fn try_to_join(&mut self, person: Person, left: usize) {
         let at = self.network.now();
+        if self.last_try.is_some_and(|last| at > last) {
+            return;
+        }
         if self.network.run_of(person).is_some() || left == 0 {
             // In, or on the way: looked at again only if it may still fail.
             let in_group = self.network.run_of(person).is_some_and(|r| r.newest().is_some());
@@ -370,6 +380,7 @@ impl Player {
     fn calm(&mut self, plan: &Plan) {
         let at = self.network.now();
         self.network.trace.note(at, "quiet", &[], String::new);
+        self.last_try = Some(at + AGREE / 3);
         self.network.paths.all(plan.calm);
         self.network.screens_take(Duration::ZERO);
         let waiting = std::mem::take(&mut self.steps);
@@ -394,9 +405,44 @@ impl Player {
         self.network.members().into_iter().filter(|p| self.network.is_honest(*p)).collect()
     }
 
+    /// Those who can find each other: through people who were in one epoch, and are here. Whoever was
+    /// let in by somebody who is gone, while the call had fallen apart, needs a new invite.
+    fn circles(&self) -> Vec<Vec<Person>> {
+        let mut open = self.honest();
+        let mut circles = Vec::new();
+        while let Some(first) = open.pop() {
+            let mut circle = vec![first];
+            let mut next = 0;
+            while let Some(person) = circle.get(next).copied() {
+                next += 1;
+                let (met, rest) = open.iter().partition(|other| self.network.met(person, **other));
+                open = rest;
+                circle.extend::<Vec<_>>(met);
+            }
+            circle.sort_unstable();
+            circles.push(self.without_removed(circle));
+        }
+        circles
+    }
+
+    /// Without those who were removed by decision where most are, and may not believe it: whoever
+    /// leads without the founder decides for one branch.
+    fn without_removed(&self, mut circle: Vec<Person>) -> Vec<Person> {
+        let branch = |p: &Person| self.network.newest(*p).map(|epoch| epoch.branch);
+        let size = |b: &Option<Branch>| circle.iter().filter(|p| branch(p) == *b).count();
+        let most = circle.iter().map(branch).max_by_key(size).flatten();
+        let roster = most.map(|b| self.network.epochs[b as usize].members.clone());
+        let in_it = |p: &Person| roster.as_ref().is_some_and(|roster| roster.contains(p));
+        circle.retain(|p| !self.removed.contains(p) || in_it(p));
+        circle
+    }
+
     /// Why not everybody agrees now.
     fn disagreement(&self) -> Option<String> {
-        let members: Vec<_> = self.honest();
+        self.circles().into_iter().find_map(|circle| self.discord(circle))
+    }
+
+    fn discord(&self, members: Vec<Person>) -> Option<String> {
         let newest = |p: &Person| self.network.newest(*p);
         let mut by_branch: BTreeMap<Branch, Vec<Person>> = BTreeMap::new();
         for person in &members {
@@ -447,7 +493,8 @@ impl Player {
             let what = format!("{fooled} does not name {liar}");
             self.network.watch.complain(Violation { at, person: fooled, rule, what });
         }
-        let deaf = self.network.deaf(quiet + AGREE - Duration::from_secs(5));
+        let since = quiet + AGREE - Duration::from_secs(5);
+        let deaf = self.circles().iter().find_map(|circle| self.network.deaf(circle, since));
         if let Some((a, b)) = deaf {
             let rule = "everybody hears everybody in the end";
             let what = format!("{a} does not hear {b}");

@@ -50,8 +50,6 @@ pub struct Run {
     pub(super) woke: Option<Duration>,
     pub(super) been: VecDeque<Been>,
     pub(super) members: BTreeSet<Person>,
-    /// Who went since the newest epoch.
-    pub(super) left: BTreeSet<Person>,
     pub(super) person_of: BTreeMap<MemberId, Person>,
     pub(super) ended: bool,
     pub(super) cheat: Option<Cheat>,
@@ -86,7 +84,6 @@ impl Run {
             woke: None,
             been: VecDeque::new(),
             members: BTreeSet::new(),
-            left: BTreeSet::new(),
             person_of: BTreeMap::new(),
             ended: false,
             cheat: None,

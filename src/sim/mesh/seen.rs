@@ -75,6 +75,8 @@ pub struct Epoch {
     pub term: u64,
     /// Led by somebody without a majority.
     pub split: bool,
+    /// Begun by a commit with the grants of a majority.
+    pub granted: bool,
     /// Somebody held keys before and does not now.
     pub dropped: bool,
 }

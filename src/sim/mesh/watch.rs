@@ -48,6 +48,7 @@ impl Watch {
             Box::new(FreshNonces::default()),
             Box::new(ShownFirst::default()),
             Box::new(NothingAfterRemoval::default()),
+            Box::new(NothingForTheRemoved::default()),
             Box::new(OnlyMembersOpen::default()),
             Box::new(NoFalseAlarm::default()),
             Box::new(RemovedStaysOut::default()),
@@ -121,7 +122,7 @@ impl Rule for OneSuccessor {
                 let parent = epoch.parent?;
                 // Two commits of one sequencer are the alarm's business.
                 let cheated = self.of.get(&parent).is_some_and(|s| self.cheats.contains(s));
-                if epoch.split || cheated {
+                if !epoch.granted || cheated {
                     return None;
                 }
                 let first = *self.next.entry((parent, epoch.term)).or_insert(epoch.branch);
@@ -230,6 +231,51 @@ impl Rule for NothingAfterRemoval {
     }
 }
 
+/// Whoever knows of a removal seals nothing more that the removed one could open.
+#[derive(Default)]
+pub struct NothingForTheRemoved {
+    know: BTreeMap<Person, BTreeSet<Run>>,
+    members: BTreeMap<Branch, BTreeSet<Person>>,
+}
+
+impl Rule for NothingForTheRemoved {
+    fn name(&self) -> &'static str {
+        "nothing is sealed for the removed"
+    }
+
+    fn see(&mut self, seen: &Seen) -> Option<String> {
+        match &seen.what {
+            What::Decided(whom) => {
+                self.know.entry(*whom).or_default().insert(seen.run);
+                None
+            }
+            What::Admitted(whom) => {
+                self.know.remove(whom);
+                None
+            }
+            What::Entered(epoch) => {
+                self.members.entry(epoch.branch).or_insert_with(|| epoch.members.clone());
+                let before = epoch.parent.and_then(|parent| self.members.get(&parent))?;
+                for (out, runs) in &mut self.know {
+                    if before.contains(out) && !epoch.members.contains(out) {
+                        runs.insert(seen.run);
+                    }
+                }
+                None
+            }
+            What::Sealed(s) => {
+                let members = self.members.get(&s.branch?)?;
+                let knows = |(out, runs): &(&Person, &BTreeSet<Run>)| {
+                    members.contains(*out) && runs.contains(&seen.run) && **out != seen.person
+                };
+                let (out, _) = self.know.iter().find(knows)?;
+                Some(format!("{out} could open it"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Nothing is sealed when the sequencer was unheard for too long, or since waking.
 pub struct Fence;
 
@@ -301,14 +347,17 @@ impl Rule for NoFalseAlarm {
     }
 }
 
-/// Whoever was removed by decision leads nothing and is in nothing that knows of it, until
-/// somebody lets them in again.
+/// Once somebody was removed by decision, no epoch that follows has them, nor do those who know take
+/// them as their leader, until somebody lets them in again. (Who decides it in one branch may find
+/// them in another: there the decision is carried in, and carried out.)
 #[derive(Default)]
 pub struct RemovedStaysOut {
     decided: BTreeSet<Person>,
-    /// Runs that have been in an epoch without the removed one since the decision.
+    /// Epochs without them since the decision.
+    without: BTreeMap<Person, BTreeSet<Branch>>,
+    /// Runs that decided it or have been in such an epoch.
     know: BTreeMap<Person, BTreeSet<Run>>,
-    was_in: BTreeMap<Run, BTreeSet<Person>>,
+    epochs: BTreeMap<Branch, (BTreeSet<Person>, Person)>,
 }
 
 impl Rule for RemovedStaysOut {
@@ -326,23 +375,30 @@ impl Rule for RemovedStaysOut {
             What::Admitted(whom) => {
                 self.decided.remove(whom);
                 self.know.remove(whom);
+                self.without.remove(whom);
                 None
             }
             What::Entered(epoch) => {
-                let before = self.was_in.insert(seen.run, epoch.members.clone());
+                self.epochs.insert(epoch.branch, (epoch.members.clone(), epoch.sequencer));
+                let before = epoch.parent.and_then(|parent| self.epochs.get(&parent));
+                let (Some(parent), Some((members, sequencer))) = (epoch.parent, before) else {
+                    return None;
+                };
                 for out in &self.decided {
-                    let knows = self.know.entry(*out).or_default();
+                    let without = self.without.entry(*out).or_default();
+                    let know = self.know.entry(*out).or_default();
                     if !epoch.members.contains(out) {
-                        if before.as_ref().is_none_or(|b| b.contains(out)) {
-                            knows.insert(seen.run);
+                        if members.contains(out) || without.contains(&parent) {
+                            without.insert(epoch.branch);
+                            know.insert(seen.run);
                         }
                         continue;
                     }
-                    let again = before.as_ref().is_some_and(|b| !b.contains(out));
-                    if knows.contains(&seen.run) && again {
+                    if without.contains(&parent) {
                         return Some(format!("{out} is back in {}", epoch.branch));
                     }
-                    if knows.contains(&seen.run) && epoch.sequencer == *out && before.is_some() {
+                    let takes_over = epoch.sequencer == *out && sequencer != out;
+                    if know.contains(&seen.run) && takes_over {
                         return Some(format!("{out} leads {}", epoch.branch));
                     }
                 }

@@ -58,10 +58,7 @@ impl MemberMessage {
                 w.u8(ADDRESSES).varint(list.len().min(MEMBERS_CAP) as u64);
                 for (member, addresses) in list.iter().take(MEMBERS_CAP) {
                     w.varint(u64::from(member.0));
-                    w.varint(addresses.len().min(ADDRESSES_CAP) as u64);
-                    for address in addresses.iter().take(ADDRESSES_CAP) {
-                        put_address(&mut w, address);
-                    }
+                    put_addresses(&mut w, addresses);
                 }
             }
             Self::Report(report) => {
@@ -94,10 +91,7 @@ impl MemberMessage {
                 let mut list = Vec::with_capacity(members);
                 for _ in 0..members {
                     let member = MemberId(r.varint_u32("member number")?);
-                    let count = r.varint_max("list of addresses", ADDRESSES_CAP)?;
-                    let addresses =
-                        (0..count).map(|_| address(&mut r)).collect::<Result<_, _>>()?;
-                    list.push((member, addresses));
+                    list.push((member, addresses(&mut r)?));
                 }
                 Self::Addresses(list)
             }
@@ -114,6 +108,20 @@ fn two_flags(r: &mut Reader<'_>) -> Result<[bool; 2], ParseError> {
         flags @ 0..=3 => Ok([flags & 1 != 0, flags & 2 != 0]),
         _ => Err(ParseError::Invalid("flags")),
     }
+}
+
+/// A count and that many addresses; more than [`ADDRESSES_CAP`] are cut there.
+pub(super) fn put_addresses(w: &mut Writer, addresses: &[SocketAddr]) {
+    w.varint(addresses.len().min(ADDRESSES_CAP) as u64);
+    for address in addresses.iter().take(ADDRESSES_CAP) {
+        put_address(w, address);
+    }
+}
+
+/// The same, read.
+pub(super) fn addresses(r: &mut Reader<'_>) -> Result<Vec<SocketAddr>, ParseError> {
+    let count = r.varint_max("list of addresses", ADDRESSES_CAP)?;
+    (0..count).map(|_| address(r)).collect()
 }
 
 /// Family byte (4 or 6), address, port. Flow labels and scopes mean nothing to others.

@@ -60,23 +60,36 @@ fn order_of_the_call() -> impl Strategy<Value = Control> {
         payload().prop_map(Control::BranchAnswer),
         payload().prop_map(Control::Used),
         payload().prop_map(Control::Back),
+        hash().prop_map(|tag| Control::Who { tag }),
+        (hash(), hash()).prop_map(|(identity, half)| {
+            let mut signature = [9; 64];
+            signature[..32].copy_from_slice(&half);
+            Control::Me { identity, signature }
+        }),
+        vec((hash(), hash(), vec(socket(), 0..=ADDRESSES_CAP)), 0..4).prop_map(|people| {
+            let person = |(key, identity, addresses)| Acquaintance { key, identity, addresses };
+            Control::Introduce(people.into_iter().map(person).collect())
+        }),
         (any::<u32>(), hash(), payload()).prop_map(|(proposer, key, welcome)| {
             Control::WelcomeFor { proposer: MemberId(proposer), key, welcome }
         }),
         any::<u64>().prop_map(|nonce| Control::Ping { nonce }),
-        (any::<u64>(), epoch(), any::<[u8; 8]>()).prop_map(|(nonce, epoch, confirmation)| {
-            Control::Pong { nonce, epoch, confirmation }
-        }),
+        (any::<u64>(), epoch(), any::<[u8; 8]>(), any::<bool>()).prop_map(
+            |(nonce, epoch, confirmation, woke)| Control::Pong { nonce, epoch, confirmation, woke }
+        ),
         payload().prop_map(Control::Order),
         payload().prop_map(Control::Equivocation),
     ]
 }
 
-fn member_message() -> impl Strategy<Value = MemberMessage> {
-    let socket = prop_oneof![
+fn socket() -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
         (any::<[u8; 4]>(), any::<u16>()).prop_map(|(ip, p)| SocketAddr::from((ip, p))),
         (any::<[u8; 16]>(), any::<u16>()).prop_map(|(ip, p)| SocketAddr::from((ip, p))),
-    ];
+    ]
+}
+
+fn member_message() -> impl Strategy<Value = MemberMessage> {
     prop_oneof![
         (any::<[u16; 4]>(), any::<bool>(), any::<bool>()).prop_map(|(n, paused, focus)| {
             MemberMessage::Want(Want {
@@ -90,7 +103,7 @@ fn member_message() -> impl Strategy<Value = MemberMessage> {
         Just(MemberMessage::KeyframePlease),
         (any::<bool>(), any::<bool>())
             .prop_map(|(mic, camera)| MemberMessage::Tracks { mic, camera }),
-        vec((any::<u32>().prop_map(MemberId), vec(socket, 0..=ADDRESSES_CAP)), 0..8)
+        vec((any::<u32>().prop_map(MemberId), vec(socket(), 0..=ADDRESSES_CAP)), 0..8)
             .prop_map(MemberMessage::Addresses),
         any::<u16>().prop_map(|kid| {
             let entries = vec![Arrival { kid: kid & 0xfff, ctr: 9, arrival_us: 1000 }];
