@@ -333,7 +333,7 @@ impl Owner {
     async fn event(&self, event: NodeEvent) {
         let now = tokio::time::Instant::now().into_std();
         match event {
-            NodeEvent::Call(Event::Epoch { epoch, roster, why }) => {
+            NodeEvent::Call(Event::Epoch { epoch, roster, why, .. }) => {
                 self.bench.entered(self.index, epoch, why, now);
                 // Nobody sits here: the roster counts as shown at once.
                 let shown = NodeCommand::RosterShown(Receipt::shown(epoch, roster));
