@@ -116,6 +116,11 @@ impl Call {
             self.counters.bad_group += 1;
             return Ok(());
         }
+        if !group.state().lock_admits(&identity.0) {
+            self.former.turn_away(credential.leaf_key);
+            self.close_link(link, close::LOCKED);
+            return Ok(());
+        }
         if !group.may_admit(me) {
             self.introduce(link, &credential);
             return Ok(());

@@ -16,7 +16,7 @@
 //!
 //! | theme | file |
 //! |---|---|
-//! | dialling, the three messages | `handshake`, `admission` |
+//! | connections; dialling, the three messages | `connection`, `handshake`, `admission` |
 //! | members, reached or not, and out only because unheard | `membership`, `former` |
 //! | heartbeats and the sequencer's beats | `beat` |
 //! | what we want of the group; commits, acks; bundles on request | `wishes`, `changes`, `offers` |
@@ -38,6 +38,7 @@ mod beat;
 pub mod bounds;
 mod branches;
 mod changes;
+mod connection;
 mod contact;
 mod entering;
 mod epochs;

@@ -133,18 +133,31 @@ impl Call {
             match wish {
                 None if urgent || self.wishes.proposals.is_some() => {
                     self.wishes.proposals = None;
-                    self.commit_pool(now)?;
+                    self.paced(now, |call| call.commit_pool(now))?;
                 }
                 None => return Ok(()),
                 Some(wish) => {
                     self.wishes.done(&wish);
-                    self.fulfil(wish, now)?;
+                    self.paced(now, |call| call.fulfil(wish, now))?;
                 }
             }
             if !self.group.as_ref().is_some_and(Group::is_sequencer) {
                 return Ok(());
             }
         }
+    }
+
+    /// What fails is not followed by the next at once.
+    fn paced(
+        &mut self,
+        now: Now,
+        attempt: impl FnOnce(&mut Self) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        let result = attempt(self);
+        if result.is_err() {
+            self.wishes.next_commit = now.mono + PACE;
+        }
+        result
     }
 
     fn fulfil(&mut self, wish: Wish, now: Now) -> Result<(), CallError> {
