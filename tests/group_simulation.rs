@@ -252,6 +252,7 @@ mod rules_complain_about {
         let steps = [
             entered(1, epoch(1, &[0, 1, 2])),
             decided.clone(),
+            entered(0, epoch(2, &[0, 1])),
             entered(1, epoch(2, &[0, 1])),
             entered(0, Epoch { parent: None, ..epoch(7, &[0, 1, 2]) }),
             entered(1, epoch(3, &[0, 1, 2])),

@@ -235,6 +235,8 @@ impl Rule for NothingAfterRemoval {
 #[derive(Default)]
 pub struct NothingForTheRemoved {
     know: BTreeMap<Person, BTreeSet<Run>>,
+    /// Epochs entered without them by somebody who knows.
+    without: BTreeSet<(Person, Branch)>,
     members: BTreeMap<Branch, BTreeSet<Person>>,
 }
 
@@ -251,13 +253,18 @@ impl Rule for NothingForTheRemoved {
             }
             What::Admitted(whom) => {
                 self.know.remove(whom);
+                self.without.retain(|(who, _)| who != whom);
                 None
             }
             What::Entered(epoch) => {
                 self.members.entry(epoch.branch).or_insert_with(|| epoch.members.clone());
                 let before = epoch.parent.and_then(|parent| self.members.get(&parent))?;
                 for (out, runs) in &mut self.know {
-                    if before.contains(out) && !epoch.members.contains(out) {
+                    let gone = before.contains(out) && !epoch.members.contains(out);
+                    if gone && runs.contains(&seen.run) {
+                        self.without.insert((*out, epoch.branch));
+                    }
+                    if self.without.contains(&(*out, epoch.branch)) {
                         runs.insert(seen.run);
                     }
                 }
@@ -388,8 +395,12 @@ impl Rule for RemovedStaysOut {
                     let without = self.without.entry(*out).or_default();
                     let know = self.know.entry(*out).or_default();
                     if !epoch.members.contains(out) {
-                        if members.contains(out) || without.contains(&parent) {
+                        // Others may only have lost them.
+                        let by_decision = members.contains(out) && know.contains(&seen.run);
+                        if by_decision || without.contains(&parent) {
                             without.insert(epoch.branch);
+                        }
+                        if without.contains(&epoch.branch) {
                             know.insert(seen.run);
                         }
                         continue;
