@@ -166,11 +166,8 @@ impl Call {
 
     /// A member, or one that was only lost: with a new program, and without an invite.
     fn comes_back(&self, identity: &crate::identity::IdentityPublic) -> bool {
-        self.group.as_ref().is_some_and(|group| {
-            let seated = group.roster().members.iter().any(|row| row.identity == identity.0);
-            let state = group.state();
-            (seated || state.is_former(&identity.0)) && !state.is_barred(&identity.0)
-        })
+        let barred = |group: &crate::group::Group| group.state().is_barred(&identity.0);
+        self.may_come_back(identity) && !self.group.as_ref().is_some_and(barred)
     }
 
     /// Lets somebody in: an Add by us or, asked by us, by the sequencer; the Welcome goes out on

@@ -56,8 +56,6 @@ impl Call {
             self.counters.refused += 1;
             return;
         }
-        let (Some(group), Some(state)) = (&self.group, self.links.get(&link)) else { return };
-        let Some(up) = &state.up else { return };
         let (group, key) = (group.id(), self.leaf.public());
         let signature = self.identity.sign(PURPOSE, &[&group, &key, &up.exporter]);
         let identity = self.identity.public().0;

@@ -115,12 +115,16 @@ impl Call {
                 self.take_pong(member, nonce, answer, now);
                 Ok(())
             }
+            // A member's word; of anybody else only whoever we asked to be taken back.
+            Control::Introduce(people) => {
+                self.take_introduction(id, people, now);
+                Ok(())
+            }
             Control::Order(bytes) => self.take_order(Some(member), &bytes, now),
             Control::Equivocation(bytes) => self.take_equivocation(&bytes, now),
             Control::Branch(_)
             | Control::BranchAnswer(_)
             | Control::Back(_)
-            | Control::Introduce(_)
             | Control::Who { .. } => self.former_says(id, message, now),
             Control::GroupMessage(bytes) => {
                 self.sealed_in_group(member, &bytes, now);
@@ -144,10 +148,6 @@ impl Call {
             Control::Branch(bytes) => self.take_branch(id, &bytes, now),
             Control::BranchAnswer(bytes) => self.take_branch_answer(id, &bytes, now),
             Control::Back(package) => self.take_back(id, &package, now),
-            Control::Introduce(people) => {
-                self.take_introduction(id, people, now);
-                Ok(())
-            }
             Control::Who { tag } => {
                 self.say_name(id, &tag);
                 Ok(())

@@ -109,23 +109,6 @@ pub fn open_used(
     text.parse().map_err(|_| HandshakeError::NotProved)
 }
 
-/// What a member sends another on a new connection: it knows the epoch's authenticator (RFC 9420
-/// §8.7), on this connection. Who it is, TLS and the roster say.
-pub fn member_proof(authenticator: &[u8; 32], transcript: &Transcript) -> [u8; 32] {
-    let key = Secret::build(|k| k.copy_from_slice(authenticator));
-    mac(&key, b"facetty/1 hello", &transcript.0)
-}
-
-/// Checks a [`member_proof`] in constant time.
-pub fn check_member_proof(
-    authenticator: &[u8; 32],
-    transcript: &Transcript,
-    proof: &[u8; 32],
-) -> Result<(), HandshakeError> {
-    let expected = member_proof(authenticator, transcript);
-    if bool::from(expected.ct_eq(proof)) { Ok(()) } else { Err(HandshakeError::NotProved) }
-}
-
 /// "Who are you?", asked by the side that dialled or by the other: shows that the asker knows the
 /// group's id, on this connection.
 pub fn question(group_id: &[u8; 16], transcript: &Transcript, dialled: bool) -> [u8; 32] {
@@ -332,11 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_proof_belongs_to_one_epoch_and_connection() {
+    fn a_question_belongs_to_one_group_connection_and_side() {
         let t = transcript(1, 2, 3);
-        let proof = member_proof(&[4; 32], &t);
-        assert_eq!(check_member_proof(&[4; 32], &t, &proof), Ok(()));
-        assert!(check_member_proof(&[5; 32], &t, &proof).is_err());
-        assert!(check_member_proof(&[4; 32], &transcript(1, 3, 2), &proof).is_err());
+        let tag = question(&[4; 16], &t, true);
+        assert_eq!(check_question(&[4; 16], &t, true, &tag), Ok(()));
+        assert!(check_question(&[5; 16], &t, true, &tag).is_err());
+        assert!(check_question(&[4; 16], &transcript(1, 3, 2), true, &tag).is_err());
+        assert!(check_question(&[4; 16], &t, false, &tag).is_err(), "not to be sent back");
     }
 }

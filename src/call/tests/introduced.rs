@@ -129,3 +129,26 @@ fn identities_are_told_only_to_those_who_know_the_group() {
     assert!(!world.carried.iter().any(told));
     assert_eq!(world.view(0).counters.refused, 1);
 }
+
+#[test]
+fn only_members_introduce_people() {
+    let mut world = World::of(3);
+    world.partition(&[0, 1], &[2]);
+    world.run(secs(40));
+    // Cleo is out as lost, and reaches Ada again: not a member yet.
+    world.apart.clear();
+    let cleo = world.parties[2].call.leaf_key().public();
+    let link_of =
+        |world: &World| world.parties[0].call.former.list.get(&cleo).and_then(|former| former.link);
+    for _ in 0..2000 {
+        if link_of(&world).is_none() {
+            world.run(Duration::from_millis(10));
+        }
+    }
+    let link = link_of(&world).expect("Cleo dials again");
+    let before = world.parties[0].call.holdings().former;
+    let stranger = Acquaintance { key: [9; 32], identity: [9; 32], addresses: Vec::new() };
+    let message = Control::Introduce(vec![stranger]);
+    world.input(0, Input::Link(link, LinkEvent::Control(message.encode().into())));
+    assert_eq!(world.parties[0].call.holdings().former, before);
+}
