@@ -27,10 +27,10 @@ const LORISES: usize = 12;
 const STEPS: u64 = 30;
 /// Resident memory may grow by this much in those, in bytes: everybody's buffers, and pages that
 /// are touched for the first time.
-const GROWTH: u64 = 24 << 20;
+const GROWTH: u64 = 16 << 20;
 /// And by this much in all the steps after them, however many knocks they bring: nothing of a knock
 /// stays.
-const LATER: u64 = 4 << 20;
+const LATER: u64 = 2 << 20;
 
 /// A call doesn't notice ten thousand datagrams, knocks without invite, and endless sentences.
 pub(super) fn flood(lab: &mut Lab) -> Result<Outcome, LabError> {
@@ -52,7 +52,7 @@ pub(super) fn flood(lab: &mut Lab) -> Result<Outcome, LabError> {
         wait(3000).await;
         let quiet = stack.painted() - quiet;
 
-        let (steps, each) = if lab.full { (334, 30) } else { (STEPS, 8) };
+        let (steps, each) = if lab.full { (334, 30) } else { (STEPS + 15, 8) };
         let knocks = steps * each;
         let mut dice = Dice::new(lab.seed, 25);
         let mut sent = 0;
