@@ -24,7 +24,7 @@ fn the_host_removes_from_any_position() {
         world.agree(&[0, 1, 2]);
         world.talk(&[0, 1, 2]);
         for party in 0..3 {
-            assert_eq!(world.view(party).barred, 1);
+            assert_eq!(world.view(party).barred.len(), 1);
         }
     }
 }
