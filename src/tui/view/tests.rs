@@ -429,6 +429,8 @@ fn removing_somebody_asks_once_and_names_them() {
     let removed = model.press(Key::Char('x'), Press::Down, t);
     assert_eq!(removed, Some(crate::tui::update::Command::Remove(1)));
     model.press(Key::Char('o'), Press::Down, t);
+    assert!(screen(&model, (80, 24)).contains("▸ wxyz-2345"), "then who was removed");
+    model.press(Key::Char('o'), Press::Down, t);
     assert!(screen(&model, (80, 24)).contains("▸ Ada"), "round, and never ourselves");
 }
 
