@@ -6,7 +6,7 @@
 //! winner's member on that connection, and is added there without an invite. Histories never
 //! merge; everybody in the losing branch takes this way for itself.
 
-use super::beat::{Place, UNHEARD};
+use super::beat::Place;
 use super::changes::{Change, Checker};
 use super::handshake::Stage;
 use super::wishes::Wish;
@@ -20,6 +20,9 @@ use crate::wire::control::Control;
 const APART: Duration = Duration::from_secs(4);
 /// The same branch is not told again on a connection for this long.
 const TOLD: Duration = Duration::from_secs(2);
+/// Former members that are reached hear this often where we are: what was decided at the first word
+/// may be over, as when whoever led them has left.
+const RETELL: Duration = Duration::from_secs(4);
 /// The way back takes at most this long; then it is tried again, maybe through another member.
 const RETURN: Duration = Duration::from_secs(8);
 
@@ -70,7 +73,7 @@ impl Call {
 
     /// Tells which branch we are in, if that wasn't told just now.
     pub(super) fn send_branch(&mut self, link: LinkId, now: Now) {
-        let led = self.is_led(now);
+        let led = self.is_led(now.mono);
         let (Some(place), Some(group)) = (self.place(), &self.group) else { return };
         if self.is_returning() || self.leaving.is_some() {
             return;
@@ -84,6 +87,18 @@ impl Call {
         self.send_control(link, &Control::Branch(branch.into()));
     }
 
+    /// Tells former members that are reached where we are, again and again.
+    pub(super) fn retell(&mut self, now: Now) {
+        let due = |link: &LinkId| {
+            let told = self.links.get(link).and_then(|state| state.told);
+            told.is_none_or(|(_, at)| at + RETELL <= now.mono)
+        };
+        let links: Vec<_> = self.former.list.values().filter_map(|f| f.link).filter(due).collect();
+        for link in links {
+            self.send_branch(link, now);
+        }
+    }
+
     /// The other side says where it is: we answer with what we did since we were together.
     pub(super) fn take_branch(
         &mut self,
@@ -91,13 +106,13 @@ impl Call {
         bytes: &[u8],
         now: Now,
     ) -> Result<(), CallError> {
-        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        let Some(theirs) = self.parse_branch(link, bytes) else { return Ok(()) };
         if self.answer_branch(link, &theirs, now).is_some() {
             return Ok(());
         }
         // Whoever comes back remembers nothing from before: two that did so in different branches
         // may share no epoch. Then what both say of themselves decides, the same way on both sides.
-        let led = self.is_led(now);
+        let led = self.is_led(now.mono);
         let Some(ours) = self.group.as_ref().map(|group| group.branch(led)) else { return Ok(()) };
         if word_of(&ours) < word_of(&theirs) {
             return self.come_back(link, now);
@@ -106,22 +121,20 @@ impl Call {
         Ok(())
     }
 
-    /// We hear our branch's sequencer.
-    fn is_led(&self, now: Now) -> bool {
-        self.sequencer_unheard(now.mono) < UNHEARD
-    }
-
-    fn parse_branch(&mut self, bytes: &[u8]) -> Option<Branch> {
-        if self.is_returning() || self.leaving.is_some() {
-            return None;
+    /// Where somebody is. Whoever says so is not on its way to us, or not any more.
+    fn parse_branch(&mut self, link: LinkId, bytes: &[u8]) -> Option<Branch> {
+        if let Some(key) = self.links.get(&link).and_then(LinkState::key) {
+            self.wishes.stays_away(&key);
         }
         let branch = Branch::parse(bytes);
         self.counters.malformed += u64::from(branch.is_err());
-        branch.ok()
+        let branch = branch.ok().filter(|_| !self.is_returning() && self.leaving.is_none())?;
+        self.note_branch(link, &branch);
+        Some(branch)
     }
 
     fn answer_branch(&mut self, link: LinkId, theirs: &Branch, now: Now) -> Option<Branch> {
-        let ours = self.group.as_ref()?.branch_for(theirs, self.is_led(now))?;
+        let ours = self.group.as_ref()?.branch_for(theirs, self.is_led(now.mono))?;
         let place = self.place()?;
         let state = self.links.get_mut(&link)?;
         state.answered = Some(ours.clone());
@@ -137,7 +150,7 @@ impl Call {
         bytes: &[u8],
         now: Now,
     ) -> Result<(), CallError> {
-        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        let Some(theirs) = self.parse_branch(link, bytes) else { return Ok(()) };
         let answered = self.links.get_mut(&link).and_then(|state| state.answered.take());
         let ours = answered.or_else(|| self.answer_branch(link, &theirs, now));
         let (Some(group), Some(ours)) = (&self.group, ours) else { return Ok(()) };

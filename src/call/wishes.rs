@@ -81,6 +81,13 @@ impl Wishes {
         waiting
     }
 
+    /// Whoever wanted to come back doesn't, or not now: it is somewhere else, or unreachable. Added
+    /// all the same, it would be a seat with nobody on it.
+    pub(super) fn stays_away(&mut self, key: &[u8; 32]) {
+        self.list
+            .retain(|(wish, _)| !matches!(wish, Wish::Back { key: other, .. } if other == key));
+    }
+
     /// Whoever has just been added needs no wish to come back any more.
     pub(super) fn seated(&mut self, rows: &[RosterRow], epoch: u64) {
         let just = |key: &[u8; 32]| {
