@@ -292,3 +292,20 @@ impl Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn who_stays_away_is_not_taken_back_and_everybody_else_is() {
+        let mut wishes = Wishes::new(Instant::now());
+        let back = |n: u8| Wish::Back { key: [n; 32], package: vec![n] };
+        [back(1), Wish::Update, back(2)].into_iter().for_each(|wish| wishes.add(wish));
+        wishes.stays_away(&[1; 32]);
+        wishes.stays_away(&[3; 32]);
+        let left: Vec<_> = wishes.list.iter().map(|(wish, _)| wish.clone()).collect();
+        assert_eq!(left, [Wish::Update, back(2)]);
+    }
+}
