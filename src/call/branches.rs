@@ -8,6 +8,7 @@
 
 use super::beat::Place;
 use super::changes::{Change, Checker};
+use super::former::Former;
 use super::handshake::Stage;
 use super::wishes::Wish;
 use super::*;
@@ -20,9 +21,6 @@ use crate::wire::control::Control;
 const APART: Duration = Duration::from_secs(4);
 /// The same branch is not told again on a connection for this long.
 const TOLD: Duration = Duration::from_secs(2);
-/// Former members that are reached hear this often where we are: what was decided at the first word
-/// may be over, as when whoever led them has left.
-const RETELL: Duration = Duration::from_secs(4);
 /// The way back takes at most this long; then it is tried again, maybe through another member.
 const RETURN: Duration = Duration::from_secs(8);
 
@@ -87,14 +85,21 @@ impl Call {
         self.send_control(link, &Control::Branch(branch.into()));
     }
 
-    /// Tells former members that are reached where we are, again and again.
+    /// Tells former members that are reached where we are, again and again: what was decided at the
+    /// first word may be over, as when whoever led them has left. Not who waits at our door.
     pub(super) fn retell(&mut self, now: Now) {
-        let due = |link: &LinkId| {
-            let told = self.links.get(link).and_then(|state| state.told);
-            told.is_none_or(|(_, at)| at + RETELL <= now.mono)
+        if self.is_returning() || self.leaving.is_some() {
+            return;
+        }
+        let waits = |link| self.knocks.values().any(|k| k.link == link && !k.decided);
+        let links = &self.links;
+        let told = |link| links.get(&link).and_then(|state| Some(state.told?.1));
+        let due = |former: &mut Former| {
+            let link = former.link.filter(|link| !waits(*link))?;
+            former.retells(told(link), now.mono).then_some(link)
         };
-        let links: Vec<_> = self.former.list.values().filter_map(|f| f.link).filter(due).collect();
-        for link in links {
+        let due: Vec<_> = self.former.list.values_mut().filter_map(due).collect();
+        for link in due {
             self.send_branch(link, now);
         }
     }
