@@ -19,6 +19,7 @@ use facetty::node::{
     Witness,
 };
 use facetty::seal::Receipt;
+use facetty::sim::attacks::manners::Manners;
 use facetty::sim::model::{Dice, LinkModel};
 use facetty::sim::net::{Datagram, Fate, Network};
 use facetty::time::{Now, Wall};
@@ -34,8 +35,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use transport_support::stranger::Manners;
-use transport_support::{MS, control, endpoint, event, host};
+use transport_support::{MS, bare, control, endpoint, event, host};
 
 /// Hostile knocks over a full TLS handshake: with a made-up MAC, and with the invite but a proof
 /// of nothing.
@@ -271,7 +271,7 @@ async fn first_flights(net: &Network, count: usize) -> Vec<Bytes> {
         }
         Fate::Forward
     })));
-    let stranger = Manners::default().stranger(net, 250);
+    let stranger = bare(&Manners::default(), net, 250);
     let attempts: Vec<_> =
         (0..count).map(|_| stranger.connect(host(1), "facetty").expect("config")).collect();
     sleep(5 * MS).await;
@@ -315,7 +315,7 @@ async fn flooded_call() {
     }
     let thrown_out = Arc::new(AtomicUsize::new(0));
     for n in 0..SLOW as u8 {
-        let stranger = Manners::default().stranger(&stage.net, 200 + n);
+        let stranger = bare(&Manners::default(), &stage.net, 200 + n);
         tokio::spawn(slow_loris(stranger, thrown_out.clone()));
     }
     let mut opened = 0;

@@ -4,16 +4,15 @@
 mod transport_support;
 
 use bytes::Bytes;
+use facetty::sim::attacks::manners::{Manners, bad};
 use facetty::sim::model::LinkModel;
 use facetty::sim::net::{Datagram, Fate, Network};
-use facetty::transport::{DialError, Endpoint, Link};
+use facetty::transport::{CONNECTIONS, DialError, Endpoint, Link};
 use facetty::wire::link::{LinkDown, LinkEvent, Send, close};
 use quinn::ConnectionError;
-use rustls::crypto::aws_lc_rs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use transport_support::stranger::Manners;
 use transport_support::*;
 
 /// The stranger connects; what it got in the end.
@@ -37,25 +36,11 @@ fn close_code(error: ConnectionError) -> Option<u64> {
     }
 }
 
-fn bad_manners() -> Vec<(&'static str, Manners)> {
-    let good = Manners::default;
-    vec![
-        ("another protocol", Manners { alpn: b"h3", ..good() }),
-        ("an older version of ours", Manners { alpn: b"facetty/0", ..good() }),
-        ("X25519 alone", Manners { kx: aws_lc_rs::kx_group::X25519, ..good() }),
-        ("ML-KEM alone", Manners { kx: aws_lc_rs::kx_group::MLKEM768, ..good() }),
-        ("AES", Manners { suite: aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384, ..good() }),
-        ("a certificate", Manners { certificate: true, ..good() }),
-        ("a P-256 key", Manners { other_algorithm: true, ..good() }),
-        ("somebody else's key", Manners { pretends: Some(key(3)), ..good() }),
-    ]
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_stranger_with_good_manners_gets_in() {
     let net = Network::new(1);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     assert!(connection.close_reason().is_none());
     drop(link);
@@ -69,12 +54,12 @@ async fn a_stranger_with_good_manners_gets_in() {
 
 #[tokio::test(start_paused = true)]
 async fn diallers_with_other_keys_algorithms_or_protocols_never_become_a_link() {
-    let mut all = bad_manners();
+    let mut all = bad(key(3));
     all.push(("nothing at all", Manners { anonymous: true, ..Manners::default() }));
     for (what, manners) in all {
         let net = Network::new(2);
         let listener = endpoint(&net, 1);
-        let stranger = manners.stranger(&net, 2);
+        let stranger = bare(&manners, &net, 2);
         let refused = match knock(&stranger).await {
             Err(error) => error,
             // The dialler's own half is done before the listener has judged it.
@@ -95,9 +80,9 @@ async fn diallers_with_other_keys_algorithms_or_protocols_never_become_a_link() 
 
 #[tokio::test(start_paused = true)]
 async fn dialling_something_else_is_called_by_its_name() {
-    for (what, manners) in bad_manners() {
+    for (what, manners) in bad(key(3)) {
         let net = Network::new(3);
-        let stranger = manners.stranger(&net, 1);
+        let stranger = bare(&manners, &net, 1);
         tokio::spawn(async move {
             while let Some(incoming) = stranger.accept().await {
                 let _ = incoming.await;
@@ -140,7 +125,7 @@ async fn an_oversized_message_before_authentication_closes() {
     for (length, taken) in [(8 * 1024u32, true), (8 * 1024 + 1, false), (u32::MAX, false)] {
         let net = Network::new(5);
         let listener = endpoint(&net, 1);
-        let stranger = Manners::default().stranger(&net, 2);
+        let stranger = bare(&Manners::default(), &net, 2);
         let (connection, link) = stranger_in(&listener, &stranger).await;
         let (mut writer, _reader) = connection.open_bi().await.expect("stream");
         writer.write_all(&length.to_be_bytes()).await.expect("sent");
@@ -158,7 +143,7 @@ async fn an_oversized_message_before_authentication_closes() {
 async fn the_limit_is_higher_after_authentication_but_still_there() {
     let net = Network::new(6);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     link.authenticated();
     let (mut writer, _reader) = connection.open_bi().await.expect("stream");
@@ -174,7 +159,7 @@ async fn the_limit_is_higher_after_authentication_but_still_there() {
 async fn a_message_that_never_ends_is_cut_off_after_five_seconds() {
     let net = Network::new(7);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let start = Instant::now();
     let (connection, link) = stranger_in(&listener, &stranger).await;
     let (mut writer, _reader) = connection.open_bi().await.expect("stream");
@@ -203,7 +188,7 @@ async fn an_authenticated_link_outlives_the_five_seconds() {
 async fn ending_the_control_stream_is_against_the_rules() {
     let net = Network::new(9);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     link.authenticated();
     let (mut writer, _reader) = connection.open_bi().await.expect("stream");
@@ -216,7 +201,7 @@ async fn ending_the_control_stream_is_against_the_rules() {
 async fn before_authentication_datagrams_are_not_read_and_streams_have_no_credit() {
     let net = Network::new(10);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     for _ in 0..50 {
         connection.send_datagram(Bytes::from_static(b"too early")).expect("sent");
@@ -238,7 +223,7 @@ async fn before_authentication_datagrams_are_not_read_and_streams_have_no_credit
 async fn a_flood_of_streams_and_bytes_is_bounded() {
     let net = Network::new(11);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     link.authenticated();
     let (mut writer, _reader) = connection.open_bi().await.expect("stream");
@@ -283,7 +268,7 @@ async fn a_flood_of_streams_and_bytes_is_bounded() {
 async fn a_frame_that_is_too_long_is_refused_and_the_link_goes_on() {
     let net = Network::new(12);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     link.authenticated();
     let mut stream = connection.open_uni().await.expect("credit");
@@ -299,7 +284,7 @@ async fn a_frame_that_is_too_long_is_refused_and_the_link_goes_on() {
 async fn a_flood_of_datagrams_drops_the_oldest() {
     let net = Network::new(13);
     let listener = endpoint(&net, 1);
-    let stranger = Manners::default().stranger(&net, 2);
+    let stranger = bare(&Manners::default(), &net, 2);
     let (connection, link) = stranger_in(&listener, &stranger).await;
     link.authenticated();
     for n in 0..5000u32 {
@@ -326,7 +311,7 @@ async fn strangers_who_hang_about_are_limited_and_sent_away_and_honest_peers_get
     let mut strangers = Vec::new();
     let mut refused = 0;
     for n in 0..40 {
-        let stranger = Manners::default().stranger(&net, 100 + n);
+        let stranger = bare(&Manners::default(), &net, 100 + n);
         match knock(&stranger).await {
             Ok(connection) => strangers.push((stranger, connection)),
             Err(_) => refused += 1,
@@ -373,7 +358,7 @@ async fn half_open_handshakes_from_forged_addresses_do_not_keep_honest_peers_out
                 tapped.lock().expect("tap").push(t.datagram.bytes.clone());
             }
         }));
-        let stranger = Manners::default().stranger(&net, 6);
+        let stranger = bare(&Manners::default(), &net, 6);
         let attempts: Vec<_> =
             (0..60).map(|_| stranger.connect(host(1), "facetty").expect("config")).collect();
         sleep(5 * MS).await;
@@ -393,6 +378,43 @@ async fn half_open_handshakes_from_forged_addresses_do_not_keep_honest_peers_out
     assert_eq!(up(&dialled.expect("dial")).await.remote, host(1));
     assert_eq!(up(&accepted.expect("accept")).await.remote, host(2));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_and_goes_quickly_leaves_a_bounded_number_of_closed_connections() {
+    let net = Network::new(18);
+    // A long way makes a closed connection drain for seconds.
+    net.set_default_path(LinkModel::delayed(200 * MS));
+    let listener = endpoint(&net, 1);
+    let accepting = listener.clone();
+    tokio::spawn(async move {
+        while let Some(link) = accepting.accept().await {
+            link.close(close::REFUSED);
+        }
+    });
+    let mut coming = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let stranger = bare(&Manners::default(), &net, 100 + n);
+        coming.spawn(async move {
+            loop {
+                match knock(&stranger).await {
+                    Ok(connection) => drop(connection.closed().await),
+                    Err(_) => sleep(20 * MS).await,
+                }
+            }
+        });
+    }
+    let mut most = 0;
+    for _ in 0..600 {
+        sleep(50 * MS).await;
+        most = most.max(listener.connections());
+    }
+    assert_eq!(most, CONNECTIONS);
+    coming.shutdown().await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(listener.connections(), 0);
+    let honest = endpoint(&net, 2).dial(host(1)).await.expect("room again");
+    assert_eq!(up(&honest).await.remote, host(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
-//! What a call holds on behalf of others, and the most it ever does.
+//! What a call holds on behalf of others, and the most it ever does. What a connection itself holds
+//! has its bounds in `transport/limits.rs`: about 0.4 MB for each of at most 32 strangers, 12 MB for
+//! each of at most 15 others, while they fill every buffer there is.
 //!
 //! | what | bound | when full |
 //! |---|---|---|
-//! | connections of strangers | the transport's 32 (16 an address), 5 s each | not accepted |
+//! | connections of strangers | the transport's 32 (16 of a host), 5 s each | not accepted |
 //! | messages of a connection whose key the roster does not name | [`MAX_HELD`] of ≤ 8 kB | not kept |
 //! | knocks that wait for an answer | [`MAX_KNOCKS`], 2 min each | declined |
 //! | frames that came before their epoch's commit | [`MAX_AHEAD`], 1 s each | not kept |

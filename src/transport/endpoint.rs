@@ -4,8 +4,9 @@ use super::address::BindError;
 use super::congestion::{SharedRate, WindowFactory};
 use super::error::DialError;
 use super::limits::{
-    DATAGRAM_IN_BYTES, DATAGRAM_OUT_BYTES, EndpointOptions, FRAME, SEND_WINDOW, STRANGERS,
-    STRANGERS_BEFORE_RETRY, STRANGERS_PER_IP, WINDOW_BEFORE,
+    CONNECTIONS, DATAGRAM_IN_BYTES, DATAGRAM_OUT_BYTES, EndpointOptions, FRAME, INCOMING_BYTES,
+    INCOMING_BYTES_ALL, SEND_WINDOW, STRANGERS, STRANGERS_BEFORE_RETRY, STRANGERS_PER_HOST,
+    WINDOW_BEFORE,
 };
 use super::link::Link;
 use super::tls::{self, TlsConfigs};
@@ -13,7 +14,7 @@ use crate::secret::Secret;
 use crate::wire::link::close;
 use quinn::{AckFrequencyConfig, IdleTimeout, Runtime, TransportConfig, VarInt};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -120,6 +121,12 @@ impl Endpoint {
         self.0.quic.rebind_abstract(socket).map_err(no_socket)
     }
 
+    /// Connections that take up memory now: dialled and accepted, in the handshake, up, and closed
+    /// but still draining. No more than [`CONNECTIONS`] are ever accepted.
+    pub fn connections(&self) -> usize {
+        self.0.quic.open_connections()
+    }
+
     /// Closes every link with `code` (see [`close`]) and accepts no more.
     pub fn close_all(&self, code: u32) {
         self.0.quic.close(VarInt::from_u32(code), b"");
@@ -156,7 +163,7 @@ fn route_to(addr: SocketAddr) -> Result<(), DialError> {
     let any: SocketAddr = if addr.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
-        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+        (Ipv6Addr::UNSPECIFIED, 0).into()
     };
     UdpSocket::bind(any).and_then(|probe| probe.connect(addr)).map_err(unreachable)
 }
@@ -174,7 +181,9 @@ async fn accept_all(
             let _ = incoming.retry();
             continue;
         }
-        let Some(place) = strangers.enter(incoming.remote_address().ip()) else {
+        let room = quic.open_connections() < CONNECTIONS;
+        let place = room.then(|| strangers.enter(incoming.remote_address().ip())).flatten();
+        let Some(place) = place else {
             incoming.refuse();
             continue;
         };
@@ -203,8 +212,8 @@ fn server_config(
     let mut config = quinn::ServerConfig::with_crypto(tls.server.clone());
     config.transport_config(Arc::new(transport_config(options, &rate, false)));
     config.max_incoming(2 * STRANGERS);
-    config.incoming_buffer_size(16 * 1024);
-    config.incoming_buffer_size_total(256 * 1024);
+    config.incoming_buffer_size(INCOMING_BYTES);
+    config.incoming_buffer_size_total(INCOMING_BYTES_ALL);
     config.validation_token.sent(0);
     (config, rate)
 }
@@ -253,15 +262,23 @@ impl Strangers {
     }
 
     fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let ip = ip.to_canonical();
+        let ip = whose(ip);
         let mut by_ip = self.lock();
         let total: usize = by_ip.values().sum();
         let here = by_ip.get(&ip).copied().unwrap_or(0);
-        if total >= STRANGERS || here >= STRANGERS_PER_IP {
+        if total >= STRANGERS || here >= STRANGERS_PER_HOST {
             return None;
         }
         by_ip.insert(ip, here + 1);
         Some(Place { strangers: self.clone(), ip })
+    }
+}
+
+/// The address that stands for one host: an IPv6 host has all of a /64 to itself (RFC 4291 §2.5.1).
+fn whose(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        v4 => v4,
     }
 }
 
@@ -291,10 +308,10 @@ mod tests {
     fn strangers_have_limited_places_per_address_and_in_all() {
         let strangers = Arc::new(Strangers::default());
         let ip = |n: u8| IpAddr::from([10, 0, 0, n]);
-        let mut places: Vec<_> = (0..STRANGERS_PER_IP).map(|_| strangers.enter(ip(1))).collect();
+        let mut places: Vec<_> = (0..STRANGERS_PER_HOST).map(|_| strangers.enter(ip(1))).collect();
         assert!(places.iter().all(Option::is_some));
         assert!(strangers.enter(ip(1)).is_none());
-        places.extend((STRANGERS_PER_IP..STRANGERS).map(|n| strangers.enter(ip(n as u8 + 2))));
+        places.extend((STRANGERS_PER_HOST..STRANGERS).map(|n| strangers.enter(ip(n as u8 + 2))));
         assert_eq!(strangers.count(), STRANGERS);
         assert!(strangers.enter(ip(200)).is_none());
         places.clear();
@@ -307,7 +324,17 @@ mod tests {
         let strangers = Arc::new(Strangers::default());
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().expect("test address");
         let plain: IpAddr = "10.0.0.1".parse().expect("test address");
-        let _places: Vec<_> = (0..STRANGERS_PER_IP).map(|_| strangers.enter(mapped)).collect();
+        let _places: Vec<_> = (0..STRANGERS_PER_HOST).map(|_| strangers.enter(mapped)).collect();
         assert!(strangers.enter(plain).is_none());
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_network_are_the_same_host() {
+        let strangers = Arc::new(Strangers::default());
+        let ip = |text: &str| text.parse::<IpAddr>().expect("test address");
+        let mine = |n: usize| ip(&format!("2001:db8:0:1:{n:x}::{n:x}"));
+        let _places: Vec<_> = (0..STRANGERS_PER_HOST).map(|n| strangers.enter(mine(n))).collect();
+        assert!(strangers.enter(mine(99)).is_none());
+        assert!(strangers.enter(ip("2001:db8:0:2::1")).is_some());
     }
 }

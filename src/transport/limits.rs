@@ -1,5 +1,30 @@
 //! Every bound of a connection in one place. Media drops, control pushes back; a peer can make us
-//! hold no more than what stands here.
+//! hold no more than what stands here. What the call above holds on behalf of others stands in
+//! [`call::bounds`](crate::call::bounds).
+//!
+//! | held for one stranger, who has proved nothing yet | at most |
+//! |---|---|
+//! | handshake that arrives in disorder (QUIC's own bound, three times) | 48 kB |
+//! | stream data, unread | [`WINDOW_BEFORE`] |
+//! | datagrams on their way to be dropped | [`DATAGRAM_IN_BYTES`] |
+//! | control messages nobody has taken, each ≤ [`CONTROL_BEFORE`] | [`CONTROL_INBOX_BYTES`] |
+//! | all of it, for | [`EndpointOptions::authenticate_within`], then the draining |
+//!
+//! | held for one member | at most |
+//! |---|---|
+//! | stream data, unread | [`WINDOW_AFTER`] |
+//! | frames arriving, and frames nobody has taken | [`FRAMES_IN_BYTES`], [`FRAME_INBOX_BYTES`] |
+//! | a control message arriving, and those nobody has taken | twice [`CONTROL_AFTER`] |
+//! | datagrams before and after we read them | [`DATAGRAM_IN_BYTES`], [`DATAGRAM_INBOX`] |
+//! | stream data, datagrams and messages to send | [`SEND_WINDOW`], [`DATAGRAM_OUT_BYTES`], [`CONTROL_QUEUE`] |
+//!
+//! | of one endpoint | at most |
+//! |---|---|
+//! | handshakes not taken up, and bytes of theirs | twice [`STRANGERS`], [`INCOMING_BYTES_ALL`] |
+//! | strangers, of one host, in all | [`STRANGERS_PER_HOST`], [`STRANGERS`] |
+//! | connections, closed ones until they have drained included | [`CONNECTIONS`] |
+//!
+//! Nothing of a connection stays when it has drained (`tests/hostile_memory.rs`).
 
 use std::time::Duration;
 
@@ -42,8 +67,17 @@ pub const WINDOW_AFTER: u32 = 2 * 1024 * 1024;
 pub const SEND_WINDOW: u64 = 4 * 1024 * 1024;
 /// Accepted connections that have not proved who they are.
 pub const STRANGERS: usize = 32;
-/// The same for one IP address, so that one host can't take all places.
-pub const STRANGERS_PER_IP: usize = 16;
+/// The same for one host – an IPv4 address, or an IPv6 network of 64 bits –, so that it can't take
+/// all places.
+pub const STRANGERS_PER_HOST: usize = 16;
+/// Connections in all from which on no further one is accepted, those included that are closed and
+/// still draining (RFC 9000 §10.2): whoever comes and goes quickly leaves some behind for three
+/// probe timeouts each. A full call has up to 30 (both sides of a pair may dial), strangers 32.
+pub const CONNECTIONS: usize = 128;
+/// Bytes of first packets of one handshake that we have not yet taken up.
+pub const INCOMING_BYTES: u64 = 16 * 1024;
+/// The same of all such handshakes.
+pub const INCOMING_BYTES_ALL: u64 = 256 * 1024;
 /// From this many strangers on, newcomers must first prove their address (QUIC Retry,
 /// RFC 9000 §8.1.2).
 pub const STRANGERS_BEFORE_RETRY: usize = 8;

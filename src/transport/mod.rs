@@ -24,7 +24,7 @@ pub use address::{BindError, Reach, bind_udp, only_private, reach, usable_addres
 pub use endpoint::{Endpoint, Socket};
 pub use error::{DialError, Full};
 pub use limits::{
-    CONTROL_AFTER, CONTROL_BEFORE, CONTROL_QUEUE, EndpointOptions, FRAME, FRAMES_OUT,
+    CONNECTIONS, CONTROL_AFTER, CONTROL_BEFORE, CONTROL_QUEUE, EndpointOptions, FRAME, FRAMES_OUT,
 };
 pub use link::{Link, LinkStats};
 pub use tls::{ALPN, EXPORTER};

@@ -1,10 +1,9 @@
 //! Endpoints on the virtual network, for the transport tests.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod stranger;
-
 use bytes::Bytes;
 use facetty::secret::Secret;
+use facetty::sim::attacks::manners::Manners;
 use facetty::sim::net::Network;
 use facetty::transport::{Endpoint, EndpointOptions, Link, Socket};
 use facetty::wire::link::{LinkDown, LinkEvent, LinkUp, Send};
@@ -35,6 +34,11 @@ pub fn endpoint(net: &Network, n: u8) -> Endpoint {
 pub fn endpoint_with(net: &Network, n: u8, options: EndpointOptions) -> Endpoint {
     let socket = Socket::Custom(net.socket(host(n)).expect("free address"));
     Endpoint::bind(socket, Secret::build(|b| b.fill(n)), options).expect("endpoint")
+}
+
+/// A peer on bare QUIC and TLS at host `n`, for what our own transport never would do.
+pub fn bare(manners: &Manners, net: &Network, n: u8) -> quinn::Endpoint {
+    manners.stranger(net, host(n)).expect("endpoint")
 }
 
 /// The public key of host `n`.

@@ -1,8 +1,9 @@
 //! A stranger on bare QUIC and TLS, who can do what our own transport never would: speak another
-//! protocol, offer other keys and suites, show somebody else's key.
+//! protocol, offer other keys and suites, show somebody else's key, say anything on any stream.
 
 use super::{LabError, setup};
 use crate::sim::net::Network;
+use quinn::TransportConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
@@ -15,16 +16,21 @@ use std::sync::Arc;
 
 /// What a stranger brings to the handshake; the default is what a member brings.
 #[derive(Clone)]
-pub(crate) struct Manners {
-    pub(crate) alpn: &'static [u8],
-    pub(crate) kx: &'static dyn SupportedKxGroup,
-    pub(crate) suite: rustls::SupportedCipherSuite,
+pub struct Manners {
+    /// Protocol offered (RFC 7301).
+    pub alpn: &'static [u8],
+    /// The one key exchange offered.
+    pub kx: &'static dyn SupportedKxGroup,
+    /// The one cipher suite offered.
+    pub suite: rustls::SupportedCipherSuite,
     /// Shows a certificate instead of a raw key.
-    pub(crate) certificate: bool,
+    pub certificate: bool,
     /// Shows this public key instead of its own.
-    pub(crate) pretends: Option<[u8; 32]>,
+    pub pretends: Option<[u8; 32]>,
+    /// Uses a P-256 key.
+    pub other_algorithm: bool,
     /// Shows no key at all when dialling.
-    pub(crate) anonymous: bool,
+    pub anonymous: bool,
 }
 
 impl Default for Manners {
@@ -35,13 +41,14 @@ impl Default for Manners {
             suite: aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
             certificate: false,
             pretends: None,
+            other_algorithm: false,
             anonymous: false,
         }
     }
 }
 
-/// Every way of being incompatible, or lying, with its name.
-pub(crate) fn bad(somebody: [u8; 32]) -> Vec<(&'static str, Manners)> {
+/// Every way of being incompatible, or lying, with its name; `somebody` is the key lied about.
+pub fn bad(somebody: [u8; 32]) -> Vec<(&'static str, Manners)> {
     use aws_lc_rs::{cipher_suite as suite, kx_group as kx};
     let good = Manners::default;
     vec![
@@ -53,6 +60,7 @@ pub(crate) fn bad(somebody: [u8; 32]) -> Vec<(&'static str, Manners)> {
         ("AES-256", Manners { suite: suite::TLS13_AES_256_GCM_SHA384, ..good() }),
         ("AES-128", Manners { suite: suite::TLS13_AES_128_GCM_SHA256, ..good() }),
         ("a certificate", Manners { certificate: true, ..good() }),
+        ("a P-256 key", Manners { other_algorithm: true, ..good() }),
         ("somebody else's key", Manners { pretends: Some(somebody), ..good() }),
     ]
 }
@@ -70,8 +78,12 @@ impl Manners {
     }
 
     fn key(&self) -> Result<CertifiedKey, LabError> {
-        let pkcs8 = [&PKCS8[..], &[99; 32]].concat();
-        let key = aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8));
+        let key = if self.other_algorithm {
+            aws_lc_rs::sign::any_ecdsa_type(&PrivatePkcs8KeyDer::from(p256_pkcs8()).into())
+        } else {
+            let pkcs8 = [&PKCS8[..], &[99; 32]].concat();
+            aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8))
+        };
         let key = key.map_err(setup)?;
         let shown = match self.pretends {
             Some(other) => [&SPKI[..], &other].concat(),
@@ -121,22 +133,45 @@ impl Manners {
         Ok(quinn::ServerConfig::with_crypto(Arc::new(quic)))
     }
 
-    /// A bare QUIC endpoint of this kind.
-    pub(crate) fn stranger(
-        &self,
-        net: &Network,
-        at: SocketAddr,
-    ) -> Result<quinn::Endpoint, LabError> {
+    /// A bare QUIC endpoint of this kind, at `at`. Equal addresses give equal packets: QUIC's own
+    /// random choices follow from the address.
+    pub fn stranger(&self, net: &Network, at: SocketAddr) -> Result<quinn::Endpoint, LabError> {
         let socket = net.socket(at).map_err(setup)?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let config = quinn::EndpointConfig::default();
+        let mut config = quinn::EndpointConfig::default();
+        config.rng_seed(Some(seed(at)));
         let server = Some(self.server()?);
         let mut endpoint =
             quinn::Endpoint::new_with_abstract_socket(config, server, socket, runtime)
                 .map_err(setup)?;
-        endpoint.set_default_client_config(self.client()?);
+        let mut client = self.client()?;
+        let mut transport = TransportConfig::default();
+        // It never hangs up by itself, and sends as fast as it likes.
+        transport.max_idle_timeout(None).datagram_send_buffer_size(1 << 20);
+        client.transport_config(Arc::new(transport));
+        endpoint.set_default_client_config(client);
         Ok(endpoint)
     }
+}
+
+/// Seed of an endpoint at this address.
+fn seed(at: SocketAddr) -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (to, from) in seed.iter_mut().zip(at.to_string().bytes()) {
+        *to = from;
+    }
+    seed
+}
+
+/// A P-256 key in PKCS #8 (RFC 5958) around an RFC 5915 key without public half; the scalar is 32
+/// times 0x11.
+fn p256_pkcs8() -> Vec<u8> {
+    let mut der = vec![0x30, 0x41, 2, 1, 0, 0x30, 0x13, 6, 7];
+    der.extend([0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8]);
+    der.extend([0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
+    der.extend([4, 0x27, 0x30, 0x25, 2, 1, 1, 4, 0x20]);
+    der.extend([0x11; 32]);
+    der
 }
 
 fn initial() -> Result<rustls::quic::Suite, LabError> {

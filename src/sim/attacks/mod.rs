@@ -15,7 +15,7 @@ mod keys;
 mod line;
 mod list;
 pub mod live;
-mod manners;
+pub mod manners;
 mod memory;
 mod mesh;
 mod order;

@@ -132,6 +132,14 @@ impl Stack {
         self.collector = Some((witness, masked));
     }
 
+    /// From now on nobody on the stage remembers what passes – Eve keeps pictures, a network with
+    /// delays the pairs of hosts it has seen – so that whatever memory grows is the participants'.
+    pub(crate) fn forgets(&mut self) {
+        self.net.tap(Box::new(|_| {}));
+        self.net.set_default_path(LinkModel::default());
+        self.collect(Arc::new(Forgets), Arc::default());
+    }
+
     /// Notes a secret: for Eve's search, or – masked – for the search of memory.
     fn note(&self, kind: Kind, what: &'static str, secret: &[u8]) {
         match &self.collector {
@@ -292,6 +300,11 @@ impl Stack {
     }
 }
 
+/// Watches and remembers nothing.
+struct Forgets;
+
+impl Witness for Forgets {}
+
 /// Stands in for the person: rosters are shown at once.
 async fn watch(
     mut events: mpsc::Receiver<NodeEvent>,
@@ -305,6 +318,9 @@ async fn watch(
             // A node that is gone needs no receipt.
             let _ = commands.send(shown).await;
         }
-        seen.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        // There are as many of these as strangers like; the call counts them.
+        if !matches!(event, Event::Refused { .. }) {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        }
     }
 }
