@@ -640,7 +640,7 @@ mod tests {
     #[test]
     fn a_slow_terminal_is_asked_for_what_it_takes_and_a_fast_one_for_all() {
         let (t0, mut pace) = (instant(), Pace::new(300));
-        let mut second = |pace: &mut Pace, n: u64, frames: u16, held_up: bool| {
+        let second = |pace: &mut Pace, n: u64, frames: u16, held_up: bool| {
             (0..frames).for_each(|_| pace.frame());
             pace.held_up = held_up;
             pace.step(300, t0 + Duration::from_secs(n));
