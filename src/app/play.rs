@@ -500,6 +500,9 @@ impl Player {
                     self.painter.set_mode(self.probe.mode, depth);
                     self.place(terminal);
                 }
+                if self.probe.is_complete() {
+                    self.output.ask();
+                }
             }
             term::Event::Suspend => self.suspend(terminal)?,
             term::Event::Terminate(2) => return Ok(Some(Exit::Interrupted)),

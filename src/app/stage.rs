@@ -328,9 +328,14 @@ impl Stage {
                 self.invalidate();
             }
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
-            term::Event::Reply(reply) if self.probe.learn(reply) => {
-                self.board.composer.set(self.probe.depth, self.probe.sync);
-                self.invalidate();
+            term::Event::Reply(reply) => {
+                if self.probe.learn(reply) {
+                    self.board.composer.set(self.probe.depth, self.probe.sync);
+                    self.invalidate();
+                }
+                if self.probe.is_complete() {
+                    self.output.ask();
+                }
             }
             _ => {}
         }

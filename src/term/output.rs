@@ -120,6 +120,11 @@ impl Output {
         }
     }
 
+    /// The terminal turned out to answer after all, only later: from now on it is asked.
+    pub fn ask(&self) {
+        self.shared.lock().flow.get_or_insert_with(|| Flow::new(Instant::now()));
+    }
+
     /// Answers under way. Whoever gives the terminal back waits for them first: they would be
     /// taken for typing by whatever reads it next.
     pub fn unanswered(&self) -> usize {
