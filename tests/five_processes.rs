@@ -279,7 +279,8 @@ fn five_processes_stay_one_call_through_joins_removal_lock_a_kill_and_a_return()
     let again = call.join("Eli", &invite);
     assert_eq!(call.ended(again).0, 7, "a removed member does not come in again");
 
-    // Until Ada thinks better of it. An invite that she takes back lets nobody in.
+    // Until Ada thinks better of it. His invite is void since he was removed, and one that she takes
+    // back lets nobody in.
     let removed = call.parties[ben].removed.clone();
     let [eli_is] = &removed[..] else { panic!("{removed:?}") };
     call.say(ada, &json!({"do": "readmit", "fingerprint": eli_is}));
@@ -287,9 +288,15 @@ fn five_processes_stay_one_call_through_joins_removal_lock_a_kill_and_a_return()
     call.say(ada, &json!({"do": "invite"}));
     let second =
         call.until("a second invite", |p| p[ada].invite.clone().filter(|text| *text != invite));
-    call.say(ada, &json!({"do": "void-invite", "invite": 2}));
-    let gus = call.join("Gus", &second);
-    assert_eq!(call.ended(gus).0, 7, "nobody comes in by a void invite");
+    call.say(ada, &json!({"do": "void-invite", "invite": 1}));
+    for (name, void) in [("Gus", &invite), ("Hal", &second)] {
+        let late = call.join(name, void);
+        assert_eq!(call.ended(late).0, 7, "nobody comes in by a void invite");
+    }
+    call.say(ada, &json!({"do": "invite"}));
+    let invite = call.until("a third invite", |p| {
+        p[ada].invite.clone().filter(|text| *text != invite && *text != second)
+    });
     let eli = call.join("Eli", &invite);
     call.changes("Eli is let in again", &[ada, ben, cai, dee, eli]);
     call.say(eli, &json!({"do": "leave"}));

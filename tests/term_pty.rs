@@ -286,8 +286,10 @@ fn a_further_frame_is_welcome_once_the_terminal_has_read_the_last() {
     let mut pty = Pty::start("ask", &[]);
     pty.answer();
     pty.wait_for("<ready");
-    pty.wait_for("<one>\u{1b}[c");
+    pty.wait_for("\u{1b}[c<one>\u{1b}[c");
     // Written it is; but the terminal may not have looked at it yet.
+    pty.wait_for("<welcome false under way 2>");
+    pty.write("\u{1b}[?62;c");
     pty.wait_for("<welcome false under way 1>");
     pty.write("\u{1b}[?62;c");
     pty.wait_for("<welcome true under way 0>");

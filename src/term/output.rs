@@ -80,7 +80,7 @@ impl Output {
         on_ready: impl Fn() + Send + 'static,
     ) -> Result<Self, TermError> {
         let state = State {
-            flow: asks.then(|| Flow::new(Instant::now())),
+            flow: asks.then(Flow::default),
             frame: None,
             ordered: VecDeque::new(),
             writing: false,
@@ -122,7 +122,7 @@ impl Output {
 
     /// The terminal turned out to answer after all, only later: from now on it is asked.
     pub fn ask(&self) {
-        self.shared.lock().flow.get_or_insert_with(|| Flow::new(Instant::now()));
+        self.shared.lock().flow.get_or_insert_default();
     }
 
     /// Answers under way. Whoever gives the terminal back waits for them first: they would be
@@ -134,7 +134,7 @@ impl Output {
     /// The terminal was given to somebody else meanwhile: nothing is under way any more.
     pub fn resumed(&self) {
         if let Some(flow) = &mut self.shared.lock().flow {
-            flow.reset(Instant::now());
+            flow.forget();
         }
     }
 
@@ -153,9 +153,9 @@ impl Output {
         }
         let now = Instant::now();
         if let Some(flow) = &mut state.flow
-            && flow.send(frame.len() + ASK.len(), now)
+            && flow.send(frame.len(), now)
         {
-            frame.extend_from_slice(ASK);
+            frame = [ASK, &frame, ASK].concat();
         }
         state.frame = Some((frame, now));
         drop(state);

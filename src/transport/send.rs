@@ -19,6 +19,9 @@ const PORTION_EVERY: Duration = Duration::from_millis(5);
 const CONTROL_EVERY: Duration = Duration::from_millis(8);
 /// Smallest portion: two packets.
 const PORTION: usize = 2 * 1200;
+/// Smallest portion of a control message in the time between two: 1 Mbit/s. With eight people on
+/// 10 Mbit/s up that leaves room for the sound of each.
+const GENTLE_PORTION: usize = 1000;
 /// Smallest portion of an urgent control message, in the same time as any other: 4.8 Mbit/s. Faster
 /// would only fill small queues on the way; what it delays can't be used before it anyway.
 const URGENT_PORTION: usize = 2 * PORTION;
@@ -119,11 +122,11 @@ async fn write_control(
     Ok(())
 }
 
-/// What the rate allows in the time to the next portion; a packet at least, which is 1.2 Mbit/s: a
+/// What the rate allows in the time to the next portion, and at least 1 Mbit/s (urgent: 4.8): a
 /// change of the group must not wait for an estimate that knows of little traffic only.
 fn control_portion(bits_per_second: u64, pace: Pace) -> usize {
     let least = match pace {
-        Pace::Gentle => PORTION / 2,
+        Pace::Gentle => GENTLE_PORTION,
         Pace::Urgent => URGENT_PORTION,
     };
     allowed(bits_per_second, CONTROL_EVERY).max(least)
@@ -264,7 +267,7 @@ mod tests {
         assert_eq!(portion(8_000_000), 10_000);
         let control =
             |rate| (control_portion(rate, Pace::Gentle), control_portion(rate, Pace::Urgent));
-        assert_eq!((control(0), control(8_000_000)), ((1200, 4800), (8000, 8000)));
+        assert_eq!((control(0), control(8_000_000)), ((1000, 4800), (8000, 8000)));
         assert_eq!(portion(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
     }
 }

@@ -180,3 +180,19 @@ fn a_readmitted_person_may_come_in_again() {
     let back = again(&mut world);
     world.agree(&[0, 1, back]);
 }
+
+#[test]
+fn the_invite_of_somebody_removed_is_not_offered_any_more() {
+    let mut world = World::of(3);
+    assert_eq!(world.view(0).invites.len(), 1);
+    let cleo = world.id_of(2, 0);
+    world.user(0, Command::Remove(cleo));
+    world.run(secs(2));
+    assert!(world.view(0).invites.is_empty(), "nobody could come in with it");
+    world.user(0, Command::NewInvite(Vec::new()));
+    assert_eq!(world.view(0).invites.len(), 1);
+    world.user(0, Command::VoidInvite(1));
+    world.run(secs(1));
+    assert!(world.view(0).invites.is_empty());
+    world.agree(&[0, 1]);
+}
