@@ -8,7 +8,8 @@
 # is missing if it may (root, or sudo without a question), builds, runs. It asks nothing when nobody
 # is there to answer. Where nothing is missing it adds a second at most and prints nothing.
 #
-# FACETTY_SETUP_INSTALL=no only checks. CARGO names another cargo.
+# FACETTY_SETUP_INSTALL=no only checks. CARGO names another cargo, FACETTY_SETUP_LIBS other folders
+# to look for libclang in.
 
 set -eu
 
@@ -52,12 +53,16 @@ has_alsa() {
 has_libclang() {
     [ "$(uname -s)" != Linux ] && return 0
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
-    have ldconfig && ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' && return 0
-    have /sbin/ldconfig && /sbin/ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' && return 0
-    have llvm-config && ls "$(llvm-config --libdir)"/libclang*.so* >/dev/null 2>&1 && return 0
-    for f in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib/libclang*.so* \
-        /usr/lib64/libclang*.so* /usr/local/lib/libclang*.so*; do
-        [ -e "$f" ] && return 0
+    ld=ldconfig
+    have ldconfig || ld=/sbin/ldconfig
+    have "$ld" && "$ld" -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' && return 0
+    llvm=
+    if have llvm-config; then llvm=$(llvm-config --libdir); fi
+    # libclang-cpp, which other packages bring, is another library.
+    for d in $llvm ${FACETTY_SETUP_LIBS:-/usr/lib/llvm-*/lib /usr/lib/* /usr/lib /usr/lib64 /usr/local/lib}; do
+        for f in "$d"/libclang.so* "$d"/libclang-[0-9]*.so*; do
+            [ -e "$f" ] && return 0
+        done
     done
     return 1
 }

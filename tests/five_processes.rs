@@ -1,5 +1,5 @@
 //! A call of five real processes, over real sockets on loopback: they come one after another and
-//! two at once, one is removed, the call is locked, whoever orders its changes is killed, and comes
+//! two at once, one is removed and let in again, the call is locked, whoever orders its changes is killed, and comes
 //! back with a new program. After every step everybody who is in has the same words and the same
 //! epoch, and sees and hears everybody else.
 
@@ -25,6 +25,8 @@ struct Party {
     epoch: u64,
     sequencer: Option<u64>,
     locked: bool,
+    /// Fingerprints of those who may not come back.
+    removed: Vec<String>,
     /// By number.
     roster: BTreeMap<u64, String>,
     words: Option<(u64, String)>,
@@ -66,6 +68,8 @@ impl Party {
                 self.epoch = number(&event["epoch"]).expect("an epoch");
                 self.sequencer = number(&event["sequencer"]);
                 self.locked = event["locked"] == true;
+                let removed = event["removed"].as_array().expect("a list");
+                self.removed = removed.iter().map(text).collect();
                 let members = event["members"].as_array().expect("members").iter();
                 self.roster = members
                     .map(|m| (number(&m["member"]).expect("a number"), text(&m["name"])))
@@ -274,6 +278,30 @@ fn five_processes_stay_one_call_through_joins_removal_lock_a_kill_and_a_return()
     }
     let again = call.join("Eli", &invite);
     assert_eq!(call.ended(again).0, 7, "a removed member does not come in again");
+
+    // Until Ada thinks better of it. His invite is void since he was removed, and one that she takes
+    // back lets nobody in.
+    let removed = call.parties[ben].removed.clone();
+    let [eli_is] = &removed[..] else { panic!("{removed:?}") };
+    call.say(ada, &json!({"do": "readmit", "fingerprint": eli_is}));
+    call.until("all forgive", |p| four.iter().all(|i| p[*i].removed.is_empty()).then_some(()));
+    call.say(ada, &json!({"do": "invite"}));
+    let second =
+        call.until("a second invite", |p| p[ada].invite.clone().filter(|text| *text != invite));
+    call.say(ada, &json!({"do": "void-invite", "invite": 1}));
+    for (name, void) in [("Gus", &invite), ("Hal", &second)] {
+        let late = call.join(name, void);
+        assert_eq!(call.ended(late).0, 7, "nobody comes in by a void invite");
+    }
+    call.say(ada, &json!({"do": "invite"}));
+    let invite = call.until("a third invite", |p| {
+        p[ada].invite.clone().filter(|text| *text != invite && *text != second)
+    });
+    let eli = call.join("Eli", &invite);
+    call.changes("Eli is let in again", &[ada, ben, cai, dee, eli]);
+    call.say(eli, &json!({"do": "leave"}));
+    assert_eq!(call.ended(eli), (0, "left".to_owned()));
+    call.changes("Eli leaves", &four);
 
     // Nobody new from here on.
     call.say(ada, &json!({"do": "lock"}));

@@ -67,10 +67,18 @@ mod seeds {
     }
 
     /// Regressions: healing and fences, two who wake together, a leader's last commit, one let in by
-    /// a branch that gave way, votes that wait for each other.
+    /// a branch that gave way, votes that wait for each other, a branch whose leader has left it, a
+    /// seat given to somebody who had come back elsewhere.
     #[test]
     fn seeds_that_failed_once_hold() {
-        hold([72, 89, 99, 104, 148, 153, 325, 406, 444, 590].map(rough));
+        hold([72, 89, 99, 104, 148, 153, 325, 406, 421, 444, 590, 691].map(rough));
+    }
+
+    /// Two who came in at once, and neither heard where the other is.
+    #[test]
+    fn two_who_come_in_at_once_find_each_other_24098() {
+        let kinds = Kinds::PARTITION.and(Kinds::SLEEP).and(Kinds::LEAVE).and(Kinds::WEATHER);
+        hold([Setup { kinds, ..Setup::new(24_098) }]);
     }
 
     #[test]

@@ -71,6 +71,11 @@ esac"#
         );
     }
 
+    /// Where it looks for libclang beside what `ldconfig` says.
+    fn libraries(&self) -> PathBuf {
+        self.dir.path().join("lib")
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.path().join("log")
     }
@@ -86,6 +91,7 @@ esac"#
             .env("CARGO_TARGET_DIR", self.dir.path().join("target"))
             // The real machine's libclang must not help the pretended one.
             .env("LIBCLANG_PATH", "")
+            .env("FACETTY_SETUP_LIBS", self.libraries())
             .stdin(Stdio::null())
             .output()
             .expect("the shell runs");
@@ -247,4 +253,19 @@ fn it_installs_nothing_when_told_not_to() {
     assert_eq!(shell.status.code(), Some(0));
     assert!(!fs::read_to_string(machine.log()).expect("cargo ran").contains("apt-get"));
     assert!(said(&shell).contains("nasm is missing"));
+}
+
+#[test]
+fn another_clang_library_is_no_libclang() {
+    let machine = Machine::complete();
+    machine.tool("ldconfig", "echo '  libclang-cpp.so.14 => /usr/lib/libclang-cpp.so.14'");
+    fs::create_dir(machine.libraries()).expect("a folder");
+    let library = |name: &str| fs::write(machine.libraries().join(name), "").expect("writes");
+    library("libclang-cpp.so.14");
+    library("libclangTooling.a");
+    let (out, _) = machine.run(&["demo"]);
+    assert!(said(&out).contains("missing: libclang"), "{}", said(&out));
+    library("libclang-14.so.1");
+    let (out, _) = machine.run(&["demo"]);
+    assert!(!said(&out).contains("missing"), "{}", said(&out));
 }

@@ -4,6 +4,7 @@
 //! part that its environment names; the parent answers as a terminal would and reads until the
 //! expected bytes are there or a generous deadline is over.
 
+use facetty::term::input::Reply;
 use facetty::term::{Event, Events, Options, Output, Terminal};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
@@ -25,7 +26,7 @@ fn child() {
     let _events = Events::start(&mut terminal, to).unwrap();
     // One role never listens, from before it says that it is ready.
     let events = (role != "deaf").then_some(events);
-    let output = Output::start(&terminal, || {}).unwrap();
+    let output = Output::start(&terminal, false, || {}).unwrap();
     let say = |text: String| {
         output.send(text.into_bytes()).unwrap();
         assert!(output.flush(Duration::from_secs(10)));
@@ -57,6 +58,24 @@ fn child() {
             let _ = output.show(b"<late>".to_vec());
             output.flush(Duration::from_secs(10));
             eprint!("summary on the normal screen");
+        }
+        "ask" => {
+            assert!(output.is_ready() && output.unanswered() == 0);
+            output.ask();
+            output.show(b"<one>".to_vec()).unwrap();
+            assert!(output.flush(Duration::from_secs(10)));
+            say(format!("<welcome {} under way {}>", output.is_ready(), output.unanswered()));
+            for event in events {
+                match event {
+                    Event::Reply(Reply::Attributes(_)) => {
+                        output.answered();
+                        let way = output.unanswered();
+                        say(format!("<welcome {} under way {way}>", output.is_ready()));
+                    }
+                    Event::Key(_) => break,
+                    _ => {}
+                }
+            }
         }
         "panic" => {
             events.recv().unwrap();
@@ -257,6 +276,23 @@ fn a_terminal_that_answers_nothing_only_costs_the_deadline_and_typed_keys_surviv
     pty.write("\u{1b}P>|qqq(1)\u{1b}\\\u{1b}[?62;c");
     pty.wait_for("<Reply(Version(\"qqq(1)\"))>");
     pty.wait_for("<Reply(Attributes([62, 0]))>");
+    pty.write("q");
+    pty.wait_for(LEFT);
+    assert_eq!(pty.finish().0, 0);
+}
+
+#[test]
+fn a_further_frame_is_welcome_once_the_terminal_has_read_the_last() {
+    let mut pty = Pty::start("ask", &[]);
+    pty.answer();
+    pty.wait_for("<ready");
+    pty.wait_for("\u{1b}[c<one>\u{1b}[c");
+    // Written it is; but the terminal may not have looked at it yet.
+    pty.wait_for("<welcome false under way 2>");
+    pty.write("\u{1b}[?62;c");
+    pty.wait_for("<welcome false under way 1>");
+    pty.write("\u{1b}[?62;c");
+    pty.wait_for("<welcome true under way 0>");
     pty.write("q");
     pty.wait_for(LEFT);
     assert_eq!(pty.finish().0, 0);

@@ -1,6 +1,7 @@
 //! What a script says to a running call: one JSON object a line on standard input (`--commands`).
 
-use crate::call::{Command, KnockId};
+use crate::call::{BarredView, CallView, Command, KnockId};
+use crate::identity::{Fingerprint, IdentityPublic};
 use crate::node::NodeCommand;
 use crate::wire::link::MemberId;
 use serde::Deserialize;
@@ -39,6 +40,16 @@ pub enum Line {
         /// Or no longer.
         may: bool,
     },
+    /// Lets somebody who was removed come in again.
+    Readmit {
+        /// Their fingerprint, as in the `roster` event's `removed`.
+        fingerprint: String,
+    },
+    /// Nobody may use this invite any more.
+    VoidInvite {
+        /// Counted from 1, in the order they were made, those that are void left out.
+        invite: usize,
+    },
     /// Nobody new comes in.
     Lock {},
     /// Anybody with an invite may come in again.
@@ -69,23 +80,37 @@ impl Line {
         serde_json::from_str(text).map_err(|e| format!("no command: {e}"))
     }
 
-    /// What the node is told. `None`: leave, which is the owner's to do in order.
-    pub fn command(self, addresses: &[SocketAddr]) -> Option<NodeCommand> {
-        Some(NodeCommand::Call(match self {
+    /// What the node is told, in the call as it stands. `None`: leave, which is the owner's to do
+    /// in order. The error says what can't be.
+    pub fn command(
+        self,
+        addresses: &[SocketAddr],
+        call: &CallView,
+    ) -> Result<Option<NodeCommand>, String> {
+        Ok(Some(NodeCommand::Call(match self {
             Self::Admit { knock } => Command::Admit(KnockId(knock)),
             Self::Decline { knock } => Command::Decline(KnockId(knock)),
             Self::Remove { member } => Command::Remove(MemberId(member)),
             Self::Admitter { member, may } => Command::Admitter(MemberId(member), may),
+            Self::Readmit { fingerprint } => Command::Readmit(removed(&fingerprint, &call.barred)?),
+            Self::VoidInvite { invite } => Command::VoidInvite(invite),
             Self::Lock {} => Command::Lock,
             Self::Unlock {} => Command::Unlock,
             Self::Invite {} => Command::NewInvite(addresses.to_vec()),
             Self::Rekey {} => Command::Rekey,
             Self::WordsMatch {} => Command::WordsCompared,
-            Self::Mic { on } => return Some(NodeCommand::Mic(on)),
-            Self::Camera { on } => return Some(NodeCommand::Camera(on)),
-            Self::Leave {} => return None,
-        }))
+            Self::Mic { on } => return Ok(Some(NodeCommand::Mic(on))),
+            Self::Camera { on } => return Ok(Some(NodeCommand::Camera(on))),
+            Self::Leave {} => return Ok(None),
+        })))
     }
+}
+
+/// Who of those that were removed has this fingerprint.
+fn removed(fingerprint: &str, all: &[BarredView]) -> Result<IdentityPublic, String> {
+    let asked: Fingerprint = fingerprint.parse().map_err(|e| format!("{fingerprint}: {e}"))?;
+    let found = all.iter().find(|who| asked.matches(&who.identity));
+    found.map(|who| who.identity).ok_or_else(|| format!("nobody was removed with {asked}"))
 }
 
 /// Reads commands from standard input on a thread of its own, until its end.
@@ -136,6 +161,18 @@ mod tests {
         assert_eq!(next(&mut input), Some(Ok(Line::WordsMatch {})));
         assert_eq!(next(&mut input), Some(Ok(Line::Leave {})));
         assert_eq!(next(&mut input), None);
+    }
+
+    #[test]
+    fn only_who_was_removed_is_brought_back() {
+        let who = IdentityPublic([7; 32]);
+        let fingerprint = Fingerprint::of(&who);
+        let barred = BarredView { identity: who, fingerprint, name: None };
+        let all = [barred];
+        assert_eq!(removed(&fingerprint.to_string(), &all), Ok(who));
+        let other = Fingerprint::of(&IdentityPublic([8; 32])).to_string();
+        assert!(removed(&other, &all).is_err_and(|e| e.contains("nobody was removed")));
+        assert!(removed("Eli", &all).is_err_and(|e| e.contains("not a fingerprint")));
     }
 
     #[test]

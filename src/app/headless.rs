@@ -141,13 +141,18 @@ pub async fn run(
                     tell(&handle, NodeCommand::RosterShown(receipt));
                 }
             }
-            said = said, if stopped.is_none() => match said.map(|s| s.map(|s| s.command(&addresses))) {
-                Some(Ok(Some(command))) => tell(&handle, command),
-                Some(Ok(None)) => {
-                    stopped = Some(Exit::Ended);
-                    leave(&handle, &running);
+            said = said, if stopped.is_none() => match said {
+                Some(line) => {
+                    let view = handle.view.borrow().clone();
+                    match line.and_then(|line| line.command(&addresses, &view.call)) {
+                        Ok(Some(command)) => tell(&handle, command),
+                        Ok(None) => {
+                            stopped = Some(Exit::Ended);
+                            leave(&handle, &running);
+                        }
+                        Err(what) => lines.write(json!({"event": "trouble", "what": what})),
+                    }
                 }
-                Some(Err(what)) => lines.write(json!({"event": "trouble", "what": what})),
                 // The script says no more; the call goes on.
                 None => commands = None,
             },
@@ -318,10 +323,13 @@ impl Lines {
                             "name": m.name,
                             "fingerprint": m.fingerprint.to_string(),
                             "added_by": m.added_by.map(|b| b.0),
+                            "may_admit": m.may_admit,
                             "me": m.is_me,
                         })
                     })
                     .collect();
+                let removed: Vec<String> =
+                    view.call.barred.iter().map(|b| b.fingerprint.to_string()).collect();
                 // The view may be newer than this event, never older: it is published first.
                 self.write(json!({
                     "event": "roster",
@@ -329,6 +337,7 @@ impl Lines {
                     "members": members,
                     "sequencer": view.call.sequencer.map(|s| s.0),
                     "locked": view.call.locked,
+                    "removed": removed,
                 }));
                 return Some(Receipt::shown(*epoch, *roster));
             }

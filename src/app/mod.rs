@@ -16,6 +16,7 @@ pub mod options;
 pub mod out;
 mod party;
 pub mod paths;
+pub mod play;
 pub mod prove;
 pub mod run;
 mod screen;

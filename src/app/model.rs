@@ -2,12 +2,15 @@
 
 use crate::app::headless::dial_failure;
 use crate::app::stage::Pictures;
-use crate::call::{CallView, InviteView, KnockView, LinkView, MemberView, Namesake, Phase};
+use crate::call::{
+    BarredView, CallView, InviteView, KnockView, LinkView, MemberView, Namesake, Phase,
+};
 use crate::node::NodeView;
 use crate::transport::{Reach, only_private, reach};
 use crate::tui::model::{
-    AddressRow, AddressState, CallScreen, DoubtInfo, InviteInfo, KnockInfo, PeerStats, PersonInfo,
-    SecurityInfo, StatsInfo, Status, TileInfo, TileRole, Track, Trust, WaitingScreen, WordsState,
+    AddressRow, AddressState, BarredInfo, CallScreen, DoubtInfo, InviteInfo, KnockInfo, PeerStats,
+    PersonInfo, SecurityInfo, StatsInfo, Status, TileInfo, TileRole, Track, Trust, WaitingScreen,
+    WordsState,
 };
 use crate::wire::link::MemberId;
 use std::net::SocketAddr;
@@ -323,6 +326,8 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
         words_state,
         authenticator: call.authenticator.iter().take(8).map(|b| format!("{b:02x}")).collect(),
         locked: call.locked,
+        barred: call.barred.iter().map(barred).collect(),
+        may_decide: call.may_decide,
         trouble: trouble(call),
         ledger: ledger(call, showing),
         people: call
@@ -337,6 +342,7 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
                 since_epoch: m.since_epoch,
                 added_by: m.added_by.map(|by| name(by).unwrap_or_else(|| format!("member {by}"))),
                 host: call.sequencer == Some(m.id),
+                may_admit: m.may_admit,
                 path: match m.link {
                     LinkView::Direct(_, at) => format!("direct, {at}"),
                     LinkView::Lost(_) => "lost".to_owned(),
@@ -352,6 +358,14 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
         ]
         .map(str::to_owned)
         .to_vec(),
+    }
+}
+
+fn barred(who: &BarredView) -> BarredInfo {
+    BarredInfo {
+        identity: who.identity.0,
+        fingerprint: who.fingerprint.to_string(),
+        name: who.name.clone(),
     }
 }
 

@@ -7,8 +7,11 @@ use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic};
 use crate::invite::Invite;
 use crate::media::frame::Size;
+use crate::paint::{Depth, Mode, UnknownMode};
+use crate::term::Probe;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What every run has.
@@ -37,14 +40,26 @@ pub enum Graphics {
     /// What the terminal can do best, by probing it.
     #[default]
     Auto,
-    /// 2x3 blocks per cell.
-    Sextant,
-    /// 2x2 blocks per cell.
-    Quadrant,
-    /// Two blocks per cell.
-    Half,
-    /// Letters.
-    Ascii,
+    /// This mode, whatever the terminal is.
+    Only(Mode),
+}
+
+impl Graphics {
+    /// The mode to begin with.
+    pub fn mode(self, probe: &Probe) -> Mode {
+        match self {
+            Self::Auto => probe.mode,
+            Self::Only(mode) => mode,
+        }
+    }
+}
+
+impl FromStr for Graphics {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Only) }
+    }
 }
 
 /// Sources and sinks of one participant.
@@ -219,4 +234,42 @@ pub struct LoopbackOptions {
     pub json: bool,
     /// Keep the capture here.
     pub tap: Option<PathBuf>,
+}
+
+/// `facetty play`.
+#[derive(Clone, Debug)]
+pub struct PlayOptions {
+    /// Files and log.
+    pub base: Base,
+    /// What to play.
+    pub source: VideoSpec,
+    /// How pictures become cells.
+    pub graphics: Graphics,
+    /// Colours; `None`: what the terminal has, and true colour without one.
+    pub depth: Option<Depth>,
+    /// Pictures per second at most, in tenths.
+    pub decifps: Option<u16>,
+    /// Bytes per second at most; `None`: what the terminal eats.
+    pub budget: Option<u32>,
+    /// λ that stays, instead of what the budget makes of it.
+    pub lambda: Option<f32>,
+    /// Ends after this many pictures.
+    pub frames: Option<u64>,
+    /// Black bars instead of cutting.
+    pub letterbox: bool,
+    /// Figures at the end, and a line of them meanwhile.
+    pub stats: Option<StatsAs>,
+    /// Without a terminal: write for one of this many columns and rows to standard output.
+    pub size: Option<(u16, u16)>,
+    /// … whose cells have this many pixels.
+    pub cell: (u16, u16),
+}
+
+/// How figures are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsAs {
+    /// In words.
+    Text,
+    /// One JSON object.
+    Json,
 }

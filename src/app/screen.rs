@@ -368,6 +368,17 @@ impl<'o> Play<'o> {
             Command::Lock(on) => {
                 self.tell(call(if on { CallCommand::Lock } else { CallCommand::Unlock }));
             }
+            Command::Admitter(member, may) => {
+                self.tell(call(CallCommand::Admitter(MemberId(member), may)));
+            }
+            Command::Readmit(identity) => {
+                self.tell(call(CallCommand::Readmit(IdentityPublic(identity))));
+            }
+            Command::VoidInvite => {
+                // The pane shows the newest one.
+                let newest = self.up.view.borrow().call.invites.len();
+                self.tell(call(CallCommand::VoidInvite(newest)));
+            }
             Command::KeepLedger => self.keep_ledger(),
             Command::Believe(identity) => {
                 self.tell(call(CallCommand::Believe(IdentityPublic(identity))));

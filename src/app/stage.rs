@@ -8,12 +8,13 @@ use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
 use crate::paint::{Depth, Framing, Mode, Painter, Quality};
+use crate::term::input::Reply;
 use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
-use crate::tui::model::{Model, TileRole};
+use crate::tui::model::{Model, Screen, TileRole};
 use crate::tui::view;
 use crate::wire::link::MemberId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -199,6 +200,8 @@ pub struct Stage {
     probe: Probe,
     drawn_at: Option<Instant>,
     dirty: bool,
+    /// What came while the terminal was waited for.
+    held: VecDeque<Wake>,
     /// The epoch whose whole roster is on its way to the terminal.
     showing: Option<u64>,
 }
@@ -220,17 +223,11 @@ impl Stage {
             return Err(Failure::new(Exit::Device, "this terminal cannot be drawn on (TERM=dumb)")
                 .next("use --plain"));
         }
-        let mode = match graphics {
-            Graphics::Auto => probe.mode,
-            Graphics::Sextant => Mode::Sextant,
-            Graphics::Quadrant => Mode::Quadrant,
-            Graphics::Half => Mode::Half,
-            Graphics::Ascii => Mode::Ascii,
-        };
+        let mode = graphics.mode(&probe);
         let (waker, wakes) = sync_channel(QUEUE);
         let bug = |e: term::TermError| Failure::new(Exit::Device, e);
         let ready = waker.clone();
-        let output = Output::start(&terminal, move || {
+        let output = Output::start(&terminal, probe.is_complete(), move || {
             // A full queue wakes the screen just as well.
             let _ = ready.try_send(Wake::Ready);
         })
@@ -252,6 +249,7 @@ impl Stage {
             probe,
             drawn_at: None,
             dirty: true,
+            held: VecDeque::new(),
             showing: None,
         })
     }
@@ -268,9 +266,7 @@ impl Stage {
 
     /// Next graphics mode.
     pub fn next_graphics(&mut self) {
-        let all = Mode::ALL;
-        let at = all.iter().position(|m| *m == self.board.mode).unwrap_or(0);
-        self.board.mode = all[(at + 1) % all.len()];
+        self.board.mode = self.board.mode.next();
         self.invalidate();
     }
 
@@ -294,7 +290,11 @@ impl Stage {
         let timer = due.map_or(frame, |d| d.saturating_duration_since(now).min(frame));
         // While a frame is on its way, its end wakes this thread.
         let wait = if self.output.is_ready() { timer } else { timer.max(Duration::from_millis(5)) };
-        match self.wakes.recv_timeout(wait) {
+        let wake = match self.held.pop_front() {
+            Some(wake) => Ok(wake),
+            None => self.wakes.recv_timeout(wait),
+        };
+        match wake {
             Ok(wake) => {
                 match &wake {
                     Wake::Picture => {
@@ -316,6 +316,11 @@ impl Stage {
     }
 
     fn terminal_event(&mut self, event: &term::Event) {
+        if let term::Event::Reply(Reply::Attributes(_)) = event
+            && self.probe.is_complete()
+        {
+            return self.output.answered();
+        }
         self.dirty = true;
         match event {
             term::Event::Resize { cells: (cols, rows), .. } => {
@@ -323,24 +328,50 @@ impl Stage {
                 self.invalidate();
             }
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
-            term::Event::Reply(reply) if self.probe.learn(reply) => {
-                self.board.composer.set(self.probe.depth, self.probe.sync);
-                self.invalidate();
+            term::Event::Reply(reply) => {
+                if self.probe.learn(reply) {
+                    self.board.composer.set(self.probe.depth, self.probe.sync);
+                    self.invalidate();
+                }
+                if self.probe.is_complete() {
+                    self.output.ask();
+                }
             }
             _ => {}
+        }
+    }
+
+    /// Waits until the terminal has answered what it was asked: it would be taken for typing by
+    /// whoever has the terminal next. What else happens meanwhile is kept.
+    fn settle(&mut self) {
+        let patience = self.output.stats().last * 2 + Duration::from_millis(100);
+        let until = instant() + patience.min(Duration::from_secs(1));
+        while self.output.unanswered() > 0 {
+            let left = until.saturating_duration_since(instant());
+            match self.wakes.recv_timeout(left) {
+                Ok(Wake::Term(event @ term::Event::Reply(_))) => self.terminal_event(&event),
+                Ok(wake) if self.held.len() < QUEUE => self.held.push_back(wake),
+                // The oldest that could be kept are; whoever sends more than that waits anyway.
+                Ok(_) => {}
+                Err(_) => return,
+            }
         }
     }
 
     /// Draws the model and the newest pictures, if the terminal takes a frame now. Returns the
     /// epoch whose whole roster the terminal has taken since the last call.
     pub fn draw(&mut self, model: &Model) -> Option<u64> {
-        if !self.output.is_ready() {
+        if !self.output.is_written() {
             return None;
         }
-        // Ready again: what was on its way is written.
+        // What was on its way is written.
         let shown = self.showing.take();
         let now = instant();
         let early = self.drawn_at.is_some_and(|at| now.saturating_duration_since(at) < FRAME);
+        if !self.output.is_ready() {
+            self.board.pace.held_up |= self.dirty && !early;
+            return shown;
+        }
         if !self.dirty || early {
             return shown;
         }
@@ -377,7 +408,9 @@ impl Stage {
     /// Gives the screen back, stops, and takes it again when continued.
     pub fn suspend(&mut self) -> Result<(), Failure> {
         self.output.flush(Duration::from_millis(200));
+        self.settle();
         let result = self.terminal.suspend();
+        self.output.resumed();
         let (cols, rows) = self.terminal.size();
         self.board.composer.resize(cols, rows);
         self.invalidate();
@@ -387,6 +420,7 @@ impl Stage {
     /// Gives the screen back.
     pub fn close(mut self) {
         self.output.flush(Duration::from_millis(200));
+        self.settle();
         self.events.take();
         self.terminal.leave();
     }
@@ -416,6 +450,49 @@ pub struct Board {
     cell_px: (u16, u16),
     pictures: Arc<Pictures>,
     decifps: u16,
+    pace: Pace,
+}
+
+/// How many pictures a second the terminal lets us paint: what the senders are asked for. More
+/// would be coded, sent and decoded for nobody.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// In tenths of a picture a second.
+    limit: u16,
+    since: Option<Instant>,
+    frames: u16,
+    /// The terminal wasn't ready when there was something to paint.
+    held_up: bool,
+}
+
+impl Pace {
+    /// Slower is a slide show, and no rate to settle on.
+    const LEAST: u16 = 50;
+    /// Looked at this often.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn new(decifps: u16) -> Self {
+        Self { limit: decifps, since: None, frames: 0, held_up: false }
+    }
+
+    /// A frame was composed.
+    fn frame(&mut self) {
+        self.frames = self.frames.saturating_add(1);
+    }
+
+    /// Once a second: a terminal that held us up gets what it took and a little more, to find out
+    /// whether it takes that; one that didn't, quickly more again.
+    fn step(&mut self, most: u16, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        let time = now.saturating_duration_since(since);
+        if time < Self::EVERY {
+            return;
+        }
+        let achieved = f64::from(self.frames) * 10.0 / time.as_secs_f64();
+        let limit = if self.held_up { achieved * 1.1 } else { f64::from(self.limit) * 1.5 };
+        self.limit = (limit as u16).clamp(Self::LEAST.min(most), most);
+        (self.since, self.frames, self.held_up) = (Some(now), 0, false);
+    }
 }
 
 impl Board {
@@ -430,7 +507,8 @@ impl Board {
         let mut composer = Composer::new(cols, rows, depth, false);
         composer.keep_screens();
         let slots = BTreeMap::new();
-        Self { composer, slots, mode, depth, cell_px: (1, 2), pictures, decifps }
+        let pace = Pace::new(decifps);
+        Self { composer, slots, mode, depth, cell_px: (1, 2), pictures, decifps, pace }
     }
 
     fn invalidate(&mut self) {
@@ -452,6 +530,12 @@ impl Board {
     ) -> (Vec<u8>, Option<u64>) {
         let (mode, depth, cell_px) = (self.mode, self.depth, self.cell_px);
         let (slots, pictures) = (&mut self.slots, &self.pictures);
+        let speaking = speaking(model);
+        // One budget of bytes for all tiles: by their size, and more for who speaks.
+        let weight = |role: TileRole, rect: ratatui::layout::Rect| {
+            let times = if speaking.contains(&role) { SPEAKER } else { 1.0 };
+            f64::from(rect.area()) * times
+        };
         // `chrome` runs before `video`; the cell lets the second see what the first drew.
         let drawn = std::cell::RefCell::new(view::Drawn::default());
         let bytes = self.composer.compose(
@@ -463,6 +547,7 @@ impl Board {
             },
             |_, out| {
                 let drawn = drawn.borrow();
+                let whole: f64 = drawn.tiles.iter().map(|(role, rect)| weight(*role, *rect)).sum();
                 for (role, rect) in &drawn.tiles {
                     let slot = slots.entry(*role).or_insert_with(|| Slot::new(mode, depth));
                     let Slot { painter, painted, strip } = slot;
@@ -484,15 +569,18 @@ impl Board {
                     painter.crop_bottom(cut / height);
                     let stats = painter.paint(&picture.frame, out);
                     if let Some(drain) = drain {
-                        let share = Quality::budget(drain, FRAME) / drawn.tiles.len().max(1);
-                        painter.quality().learn(stats.bytes, share);
+                        let budget = Quality::budget(drain, FRAME) as f64;
+                        let share = budget * weight(*role, *rect) / whole.max(1.0);
+                        painter.quality().learn(stats.bytes, share as usize);
                     }
                 }
             },
         );
         let drawn = drawn.into_inner();
         self.slots.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
-        let decifps = self.decifps;
+        self.pace.frame();
+        self.pace.step(self.decifps, now);
+        let decifps = self.pace.limit;
         let wants = self.slots.iter().map(|(role, slot)| {
             let size = covering(slot.painter.wanted_pixels());
             (*role, Want { size, decifps, max_kbps: 0, paused: false, focus: false })
@@ -505,6 +593,16 @@ impl Board {
     pub fn svg(&self, title: &str) -> String {
         let screen = self.composer.screen(self.slots.values().map(|slot| &slot.painter));
         screen.map(|s| s.to_svg(title)).unwrap_or_default()
+    }
+}
+
+/// A cell of somebody who speaks is worth this many others.
+const SPEAKER: f64 = 3.0;
+
+fn speaking(model: &Model) -> Vec<TileRole> {
+    match &model.screen {
+        Screen::Call(call) => call.tiles.iter().filter(|t| t.speaking).map(|t| t.role).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -543,6 +641,27 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_terminal_is_asked_for_what_it_takes_and_a_fast_one_for_all() {
+        let (t0, mut pace) = (instant(), Pace::new(300));
+        let second = |pace: &mut Pace, n: u64, frames: u16, held_up: bool| {
+            (0..frames).for_each(|_| pace.frame());
+            pace.held_up = held_up;
+            pace.step(300, t0 + Duration::from_secs(n));
+            pace.limit
+        };
+        second(&mut pace, 0, 0, false);
+        assert_eq!(second(&mut pace, 1, 30, false), 300);
+        assert_eq!(second(&mut pace, 2, 12, true), 132);
+        assert_eq!(second(&mut pace, 3, 12, true), 132);
+        assert_eq!(second(&mut pace, 4, 1, true), Pace::LEAST, "never less than a slide show");
+        assert_eq!(second(&mut pace, 5, 5, false), 75);
+        for n in 6..12 {
+            second(&mut pace, n, 30, false);
+        }
+        assert_eq!(pace.limit, 300);
+    }
 
     #[test]
     fn base64_is_that_of_the_rfc() {

@@ -2,7 +2,7 @@
 //! signed beats, which may come through others.
 
 use super::*;
-use crate::group::Beat;
+use crate::group::{Beat, Branch};
 use crate::wire::control::{Control, Heartbeat};
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -33,11 +33,13 @@ pub(super) struct Pulse {
     word: Now,
     /// When the beats began to be counted, by the one that was quickest to get here.
     origin: Option<Instant>,
+    /// The sequencer itself said that it is in another branch, and has not beaten here since.
+    away: bool,
 }
 
 impl Pulse {
     pub(super) fn new(now: Now) -> Self {
-        Self { own: 0, newest: None, heard: now.mono, word: now, origin: None }
+        Self { own: 0, newest: None, heard: now.mono, word: now, origin: None, away: false }
     }
 
     /// A new epoch by a commit that another member than its maker gave us, of the sequencer that
@@ -69,6 +71,7 @@ impl Pulse {
         let began = now.mono.checked_sub(HEARTBEAT * u32::try_from(n).unwrap_or(u32::MAX));
         let began = began.unwrap_or(now.mono);
         let known = self.origin.is_some() || direct;
+        self.away &= !direct;
         let origin = self.origin.filter(|_| !direct).map_or(began, |origin| origin.min(began));
         self.origin = Some(origin);
         if !known {
@@ -215,6 +218,20 @@ impl Call {
     pub(super) fn sequencer_unheard(&self, now: Instant) -> Duration {
         let heard = now.saturating_duration_since(self.pulse.heard);
         if self.follows() { heard } else { Duration::ZERO }
+    }
+
+    /// We lead this branch, or hear whoever leads it and know nothing of its having left.
+    pub(super) fn is_led(&self, now: Instant) -> bool {
+        self.sequencer_unheard(now) < UNHEARD && !(self.follows() && self.pulse.away)
+    }
+
+    /// Somebody says which branch it is in. When our own sequencer is in another one, nobody leads
+    /// ours any more, however short a while ago its last beat was.
+    pub(super) fn note_branch(&mut self, link: LinkId, theirs: &Branch) {
+        let from = self.links.get(&link).and_then(LinkState::member);
+        let leads = from.is_some() && from == self.sequencer();
+        let here = self.group.as_ref().is_some_and(|group| group.is_in(theirs));
+        self.pulse.away = (self.pulse.away || leads) && !(leads && here);
     }
 
     /// How old the sequencer's newest word is; zero when that is us.

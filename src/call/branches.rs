@@ -6,8 +6,9 @@
 //! winner's member on that connection, and is added there without an invite. Histories never
 //! merge; everybody in the losing branch takes this way for itself.
 
-use super::beat::{Place, UNHEARD};
+use super::beat::Place;
 use super::changes::{Change, Checker};
+use super::former::Former;
 use super::handshake::Stage;
 use super::wishes::Wish;
 use super::*;
@@ -70,7 +71,7 @@ impl Call {
 
     /// Tells which branch we are in, if that wasn't told just now.
     pub(super) fn send_branch(&mut self, link: LinkId, now: Now) {
-        let led = self.is_led(now);
+        let led = self.is_led(now.mono);
         let (Some(place), Some(group)) = (self.place(), &self.group) else { return };
         if self.is_returning() || self.leaving.is_some() {
             return;
@@ -84,6 +85,25 @@ impl Call {
         self.send_control(link, &Control::Branch(branch.into()));
     }
 
+    /// Tells former members that are reached where we are, again and again: what was decided at the
+    /// first word may be over, as when whoever led them has left. Not who waits at our door.
+    pub(super) fn retell(&mut self, now: Now) {
+        if self.is_returning() || self.leaving.is_some() {
+            return;
+        }
+        let waits = |link| self.knocks.values().any(|k| k.link == link && !k.decided);
+        let links = &self.links;
+        let told = |link| links.get(&link).and_then(|state| Some(state.told?.1));
+        let due = |former: &mut Former| {
+            let link = former.link.filter(|link| !waits(*link))?;
+            former.retells(told(link), now.mono).then_some(link)
+        };
+        let due: Vec<_> = self.former.list.values_mut().filter_map(due).collect();
+        for link in due {
+            self.send_branch(link, now);
+        }
+    }
+
     /// The other side says where it is: we answer with what we did since we were together.
     pub(super) fn take_branch(
         &mut self,
@@ -91,13 +111,13 @@ impl Call {
         bytes: &[u8],
         now: Now,
     ) -> Result<(), CallError> {
-        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        let Some(theirs) = self.parse_branch(link, bytes) else { return Ok(()) };
         if self.answer_branch(link, &theirs, now).is_some() {
             return Ok(());
         }
         // Whoever comes back remembers nothing from before: two that did so in different branches
         // may share no epoch. Then what both say of themselves decides, the same way on both sides.
-        let led = self.is_led(now);
+        let led = self.is_led(now.mono);
         let Some(ours) = self.group.as_ref().map(|group| group.branch(led)) else { return Ok(()) };
         if word_of(&ours) < word_of(&theirs) {
             return self.come_back(link, now);
@@ -106,22 +126,20 @@ impl Call {
         Ok(())
     }
 
-    /// We hear our branch's sequencer.
-    fn is_led(&self, now: Now) -> bool {
-        self.sequencer_unheard(now.mono) < UNHEARD
-    }
-
-    fn parse_branch(&mut self, bytes: &[u8]) -> Option<Branch> {
-        if self.is_returning() || self.leaving.is_some() {
-            return None;
+    /// Where somebody is. Whoever says so is not on its way to us, or not any more.
+    fn parse_branch(&mut self, link: LinkId, bytes: &[u8]) -> Option<Branch> {
+        if let Some(key) = self.links.get(&link).and_then(LinkState::key) {
+            self.wishes.stays_away(&key);
         }
         let branch = Branch::parse(bytes);
         self.counters.malformed += u64::from(branch.is_err());
-        branch.ok()
+        let branch = branch.ok().filter(|_| !self.is_returning() && self.leaving.is_none())?;
+        self.note_branch(link, &branch);
+        Some(branch)
     }
 
     fn answer_branch(&mut self, link: LinkId, theirs: &Branch, now: Now) -> Option<Branch> {
-        let ours = self.group.as_ref()?.branch_for(theirs, self.is_led(now))?;
+        let ours = self.group.as_ref()?.branch_for(theirs, self.is_led(now.mono))?;
         let place = self.place()?;
         let state = self.links.get_mut(&link)?;
         state.answered = Some(ours.clone());
@@ -137,7 +155,7 @@ impl Call {
         bytes: &[u8],
         now: Now,
     ) -> Result<(), CallError> {
-        let Some(theirs) = self.parse_branch(bytes) else { return Ok(()) };
+        let Some(theirs) = self.parse_branch(link, bytes) else { return Ok(()) };
         let answered = self.links.get_mut(&link).and_then(|state| state.answered.take());
         let ours = answered.or_else(|| self.answer_branch(link, &theirs, now));
         let (Some(group), Some(ours)) = (&self.group, ours) else { return Ok(()) };

@@ -11,6 +11,7 @@ use crate::group::{
 };
 use crate::identity::Credential;
 use crate::wire::control::{Ack, Control};
+use crate::wire::link::Send;
 use bytes::Bytes;
 
 /// Checks credentials inside the group, at a time.
@@ -128,7 +129,7 @@ impl Call {
         let newcomer = pending.added.and_then(|id| pending.roster_after.member(id).cloned());
         let proposer = pending.added_for.filter(|id| *id != group.me());
         group.merge_pending(pending)?;
-        self.broadcast(&Control::Bundle(bundle.clone()));
+        self.send_bundle(bundle.clone(), !change.removed.is_empty());
         self.offers.keep(place, bundle);
         self.enter_epoch(now, change)?;
         if let (Some(welcome), Some(row)) = (welcome, newcomer) {
@@ -138,6 +139,18 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    /// A commit's bundle to everybody. After a removal nothing is sealed with the old keys any more,
+    /// so all that we say from here on waits for it at their end.
+    fn send_bundle(&mut self, bundle: Bytes, removes: bool) {
+        let message: Bytes = Control::Bundle(bundle).encode().into();
+        let links: Vec<_> = self.peers.connected().map(|(_, link)| link).collect();
+        for link in links {
+            let message = message.clone();
+            let send = if removes { Send::Urgent(message) } else { Send::Control(message) };
+            self.out.push_back(Output::Send(link, send));
+        }
     }
 
     /// A Welcome goes to the member that asked for it: directly, or through one that hears it.

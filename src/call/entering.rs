@@ -32,6 +32,9 @@ impl Call {
         };
         let waiting = self.ballot.waiting.filter(|_| !group.orders_waiting().is_empty());
         self.ballot.entered(waiting);
+        // Whoever comes with a void invite is told so at the door. (Used ones tell by whom.)
+        let voided = &group.state().voided;
+        self.invites.retain(|open| open.left == 0 || !voided.contains(&open.invite.id()));
         self.reseat(&roster.members);
         let gone = self.peers.members.keys().copied();
         let gone: Vec<_> = gone.filter(|id| roster.member(*id).is_none()).collect();

@@ -12,6 +12,10 @@ const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 /// Pause before those are dialled again who say that we were removed.
 const SHUT_OUT: Duration = Duration::from_secs(60);
+/// Whoever is reached hears where we are after this time, then after twice that …
+const RETELL: Duration = Duration::from_secs(4);
+/// … up to this.
+const RETELL_LONGEST: Duration = Duration::from_secs(60);
 /// Former members remembered.
 pub const MAX_FORMER: usize = 64;
 
@@ -38,6 +42,8 @@ pub(super) struct Former {
     tried: usize,
     pause: Duration,
     next_dial: Option<Instant>,
+    /// Until it is told again where we are.
+    retell: Duration,
 }
 
 impl Formers {
@@ -126,7 +132,17 @@ impl Former {
             tried: 0,
             pause: FIRST,
             next_dial,
+            retell: RETELL,
         }
+    }
+
+    /// It is time to tell it again where we are, having told it then: a longer while each time.
+    pub(super) fn retells(&mut self, told: Option<Instant>, now: Instant) -> bool {
+        let due = told.is_none_or(|at| at + self.retell <= now);
+        if due {
+            self.retell = (self.retell * 2).min(RETELL_LONGEST);
+        }
+        due
     }
 }
 
@@ -145,7 +161,7 @@ impl Call {
         }
         former.link = Some(id);
         former.dialling = false;
-        former.pause = FIRST;
+        (former.pause, former.retell) = (FIRST, RETELL);
         if up.dialled && !former.addresses.contains(&up.remote) {
             former.addresses.insert(0, up.remote);
         }
@@ -199,5 +215,28 @@ impl Call {
                 self.part(link, close::REMOVED, now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn who_stays_elsewhere_is_told_ever_more_rarely() {
+        let start = Instant::now();
+        let mut former = Former::new(IdentityPublic([1; 32]), Vec::new(), None, start);
+        let mut told = Some(start);
+        let mut at = Vec::new();
+        for s in 0..200 {
+            let now = start + Duration::from_secs(s);
+            if former.retells(told, now) {
+                told = Some(now);
+                at.push(s);
+            }
+        }
+        assert_eq!(at, [4, 12, 28, 60, 120, 180]);
+        assert!(former.retells(None, start), "at once when nothing was told");
     }
 }

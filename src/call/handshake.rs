@@ -608,6 +608,9 @@ impl Call {
         if self.returning_over(id) {
             self.stop_returning(now);
         }
+        // The other side stops returning, too.
+        let key = state.key().filter(|key| !self.links.values().any(|l| l.key() == Some(*key)));
+        key.iter().for_each(|key| self.wishes.stays_away(key));
         match state.stage {
             Stage::DiallingHost(_) | Stage::KnockSent | Stage::ProofSent => {
                 let ringing = matches!(&self.phase, PhaseState::Joining(j) if matches!(j.door, Door::Contact(_)));

@@ -17,7 +17,7 @@
 //! | theme | file |
 //! |---|---|
 //! | connections; dialling, the three messages | `connection`, `handshake`, `admission` |
-//! | members, reached or not, and out only because unheard | `membership`, `former` |
+//! | members, reached or not, and out only because unheard | `membership`, `gaps`, `former` |
 //! | heartbeats and the sequencer's beats | `beat` |
 //! | what we want of the group; commits, acks; bundles on request | `wishes`, `changes`, `offers` |
 //! | a new epoch: people, keys, roster, words | `entering` |
@@ -46,6 +46,7 @@ mod equivocation;
 mod feedback;
 mod fence;
 mod former;
+mod gaps;
 mod handshake;
 mod introduce;
 mod membership;
@@ -124,6 +125,7 @@ pub struct Call {
     offers: Offers,
     wishes: Wishes,
     former: Formers,
+    gaps: gaps::Gaps,
     returning: Option<Returning>,
     woke: Option<Woke>,
     /// Leaf keys of proved equivocators, with the proofs.
@@ -211,6 +213,7 @@ impl Call {
             offers: Offers::default(),
             wishes: Wishes::new(now.mono),
             former: Formers::default(),
+            gaps: gaps::Gaps::default(),
             returning: None,
             woke: None,
             liars: BTreeMap::new(),
@@ -340,6 +343,8 @@ impl Call {
         if self.next_heartbeat <= now.mono {
             self.next_heartbeat = now.mono + HEARTBEAT;
             self.heartbeat(now);
+            self.mend_gaps(now)?;
+            self.retell(now);
         }
         self.offers_tick(now);
         self.returning_tick(now);

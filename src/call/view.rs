@@ -39,8 +39,8 @@ pub struct CallView {
     pub held: Option<Held>,
     /// Nobody new may come in.
     pub locked: bool,
-    /// How many were removed by decision and may not come back.
-    pub barred: usize,
+    /// Those who were removed by decision and may not come back.
+    pub barred: Vec<BarredView>,
     /// This is a branch without a majority, which may have to give way.
     pub split: bool,
     /// This participant is on its way back from a branch that gave way.
@@ -111,6 +111,17 @@ pub struct MemberView {
     pub may_admit: bool,
     /// Proved to have told different members different things: shut out.
     pub shut_out: bool,
+}
+
+/// Somebody who may not come back.
+#[derive(Clone, Debug)]
+pub struct BarredView {
+    /// Who.
+    pub identity: crate::identity::IdentityPublic,
+    /// Who, in short.
+    pub fingerprint: Fingerprint,
+    /// The user's own name for them, else one they have claimed, if they are a contact.
+    pub name: Option<String>,
 }
 
 /// How a member is reached.
@@ -199,7 +210,7 @@ impl Call {
             waiting_for_screen: self.epochs.gated(),
             held: self.fence_shown,
             locked: self.group.as_ref().is_some_and(|g| g.state().lock.is_some()),
-            barred: self.group.as_ref().map_or(0, |g| g.state().barred().count()),
+            barred: self.barred_view(),
             split: self.group.as_ref().is_some_and(|g| g.state().split),
             returning: self.is_returning(),
             sequencer_silent: self.silent_for(),
@@ -308,6 +319,17 @@ impl Call {
             .collect();
         members.sort_by_key(|m| m.id);
         members
+    }
+
+    fn barred_view(&self) -> Vec<BarredView> {
+        let barred = self.group.iter().flat_map(|group| group.state().barred());
+        let view = |who: &[u8; 32]| {
+            let identity = crate::identity::IdentityPublic(*who);
+            let known = self.contacts.of(&identity);
+            let name = known.and_then(|k| k.petname.clone().or_else(|| k.names.last().cloned()));
+            BarredView { identity, fingerprint: Fingerprint::of(&identity), name }
+        };
+        barred.map(view).collect()
     }
 
     fn knocks_view(&self) -> Vec<KnockView> {

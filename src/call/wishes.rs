@@ -81,6 +81,13 @@ impl Wishes {
         waiting
     }
 
+    /// Whoever wanted to come back doesn't, or not now: it is somewhere else, or unreachable. Added
+    /// all the same, it would be a seat with nobody on it.
+    pub(super) fn stays_away(&mut self, key: &[u8; 32]) {
+        self.list
+            .retain(|(wish, _)| !matches!(wish, Wish::Back { key: other, .. } if other == key));
+    }
+
     /// Whoever has just been added needs no wish to come back any more.
     pub(super) fn seated(&mut self, rows: &[RosterRow], epoch: u64) {
         let just = |key: &[u8; 32]| {
@@ -283,5 +290,22 @@ impl Call {
             self.wishes.next_healing = now.mono + HEALING;
             self.wishes.updated = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn who_stays_away_is_not_taken_back_and_everybody_else_is() {
+        let mut wishes = Wishes::new(Instant::now());
+        let back = |n: u8| Wish::Back { key: [n; 32], package: vec![n] };
+        [back(1), Wish::Update, back(2)].into_iter().for_each(|wish| wishes.add(wish));
+        wishes.stays_away(&[1; 32]);
+        wishes.stays_away(&[3; 32]);
+        let left: Vec<_> = wishes.list.iter().map(|(wish, _)| wish.clone()).collect();
+        assert_eq!(left, [Wish::Update, back(2)]);
     }
 }

@@ -1,11 +1,14 @@
 //! The grammar of the command line, as clap types; completions and the manual come from the same.
 
 use crate::app::exit::Exit;
+use crate::app::options::Graphics;
 use crate::config::{
     AudioSpec, SpeakerSpec, VideoSpec, ViewSpec, parse_duration, parse_fps, parse_tile,
 };
 use crate::identity::{DisplayName, Fingerprint};
 use crate::media::frame::Size;
+use crate::paint::{Depth, Mode};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +33,7 @@ pub(super) enum Command {
     Demo(DemoArgs),
     Prove(ProveArgs),
     Loopback(LoopbackArgs),
+    Play(PlayArgs),
     Contacts(super::contacts::ContactsArgs),
     Ledger(super::ledger::LedgerArgs),
     Id(super::id::IdArgs),
@@ -112,8 +116,8 @@ pub(super) struct PartyArgs {
     pub fps: Option<u16>,
 
     /// How pictures become cells
-    #[arg(long, value_enum, help_heading = "Sources and sinks")]
-    pub graphics: Option<GraphicsArg>,
+    #[arg(long, value_name = "MODE", value_parser = graphics(), help_heading = "Sources and sinks")]
+    pub graphics: Option<Graphics>,
 
     /// Hide from the line whether the camera is on and how much moves in it: one length for all
     /// pictures, cover when it is off; costs about twice the rate
@@ -177,14 +181,10 @@ pub(super) enum AdmitArg {
     Only(Fingerprint),
 }
 
-/// `--graphics`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum GraphicsArg {
-    Auto,
-    Sextant,
-    Quadrant,
-    Half,
-    Ascii,
+/// The words of `--graphics`.
+fn graphics() -> impl TypedValueParser<Value = Graphics> {
+    let words = std::iter::once("auto").chain(Mode::ALL.map(Mode::name));
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
 /// See a call through the eyes of Ada, Ben and Eve, who taps the line
@@ -229,8 +229,8 @@ pub(super) struct DemoArgs {
     pub shot: Option<PathBuf>,
 
     /// How pictures become cells
-    #[arg(long, value_enum)]
-    pub graphics: Option<GraphicsArg>,
+    #[arg(long, value_name = "MODE", value_parser = graphics())]
+    pub graphics: Option<Graphics>,
 }
 
 /// Attack everything that is promised, live, and report
@@ -286,6 +286,98 @@ pub(super) struct LoopbackArgs {
     /// Keep everything that went over the line in this file (pcapng)
     #[arg(long, value_name = "FILE")]
     pub tap: Option<PathBuf>,
+}
+
+/// Play pictures in the terminal: the painter of the calls as a player
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  facetty play                                the drawn face
+  facetty play clip.y4m --graphics sextant    a file (Y4M: ffmpeg -i clip.mp4 -pix_fmt yuv420p clip.y4m)
+  facetty play camera                         your own camera: nothing is sent anywhere
+  facetty play clip.y4m --budget 100000       as over a line of 100 kB/s
+  facetty play clip.y4m --frames 300 --stats json
+                                              figures for comparisons
+  facetty play clip.y4m --size 200x60 --frames 300 > stream
+                                              the bytes for a terminal of 200x60, as fast as they are made
+
+Keys: g next graphics mode, f bars or cut, space pause, s figures, q quit.")]
+pub(super) struct PlayArgs {
+    /// A Y4M file, camera, camera:N, pattern, pattern:card (flash, noise), y4m:FILE, pipe:COMMAND
+    #[arg(value_name = "SOURCE", default_value = "pattern")]
+    pub source: String,
+
+    /// How pictures become cells
+    #[arg(long, visible_alias = "mode", value_name = "MODE", value_parser = graphics())]
+    pub graphics: Option<Graphics>,
+
+    /// Colours [default: what the terminal has]
+    #[arg(long, value_name = "COLOURS", value_parser = depth())]
+    pub colours: Option<Depth>,
+
+    /// Most pictures per second [default: as many as the source has and the terminal takes]
+    #[arg(long, value_name = "N", value_parser = parse_fps)]
+    pub fps: Option<u16>,
+
+    /// Most bytes per second to the terminal [default: what it eats]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1000..))]
+    pub budget: Option<u32>,
+
+    /// What a byte may cost in fidelity, instead of what the budget makes of it; 0: best picture
+    #[arg(long, value_name = "L", conflicts_with = "budget", value_parser = parse_lambda)]
+    pub lambda: Option<f32>,
+
+    /// End after this many pictures
+    #[arg(long, value_name = "N")]
+    pub frames: Option<u64>,
+
+    /// Black bars instead of cutting
+    #[arg(long)]
+    pub letterbox: bool,
+
+    /// Figures: on the last line, and at the end (text or json)
+    #[arg(long, value_name = "AS", num_args = 0..=1, default_missing_value = "text", value_enum)]
+    pub stats: Option<StatsArg>,
+
+    /// Without a terminal: columns and rows to paint for
+    #[arg(long, value_name = "CxR", value_parser = parse_cells)]
+    pub size: Option<(u16, u16)>,
+
+    /// With --size: pixels of a cell
+    #[arg(long, value_name = "WxH", value_parser = parse_cells, default_value = "10x20")]
+    pub cell: (u16, u16),
+}
+
+/// `--stats`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum StatsArg {
+    Text,
+    Json,
+}
+
+/// The words of `--colours`.
+fn depth() -> impl TypedValueParser<Value = Depth> {
+    const WORDS: [(&str, Depth); 4] = [
+        ("true", Depth::True),
+        ("256", Depth::Indexed256),
+        ("16", Depth::Ansi16),
+        ("mono", Depth::Mono),
+    ];
+    PossibleValuesParser::new(WORDS.map(|(word, _)| word)).map(|word| {
+        let known = WORDS.into_iter().find(|(name, _)| *name == word);
+        known.map_or(Depth::True, |(_, depth)| depth)
+    })
+}
+
+fn parse_lambda(text: &str) -> Result<f32, String> {
+    let lambda = text.parse().ok().filter(|l: &f32| l.is_finite() && (0.0..=1000.0).contains(l));
+    lambda.ok_or_else(|| "a number from 0 to 1000".to_owned())
+}
+
+fn parse_cells(text: &str) -> Result<(u16, u16), String> {
+    let parts = text.split_once('x').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    let sane = |(a, b): &(u16, u16)| (1..=1000).contains(a) && (1..=1000).contains(b);
+    parts.filter(sane).ok_or_else(|| "two numbers from 1 to 1000, as in 200x60".to_owned())
 }
 
 /// List cameras, microphones and loudspeakers with the flag to paste
@@ -364,6 +456,30 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn graphics_modes_are_known_by_name() {
+        for mode in Mode::ALL {
+            let play = Cli::try_parse_from(["facetty", "play", "--mode", mode.name()]);
+            let Some(Command::Play(play)) = play.expect("valid").command else { panic!("{mode}") };
+            assert_eq!(play.graphics, Some(Graphics::Only(mode)));
+        }
+        let wrong = Cli::try_parse_from(["facetty", "play", "--mode", "oil"]);
+        assert!(wrong.expect_err("refused").to_string().contains("sextant"));
+    }
+
+    #[test]
+    fn sizes_and_colours_are_what_they_say() {
+        assert_eq!(parse_cells("200x60"), Ok((200, 60)));
+        for wrong in ["", "x", "0x5", "5x0", "70000x2", "10", "1001x1", "-1x4"] {
+            assert!(parse_cells(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_lambda("NaN").is_err() && parse_lambda("-1").is_err());
+        assert_eq!(parse_lambda("0.5"), Ok(0.5));
+        let play = Cli::try_parse_from(["facetty", "play", "--colours", "256", "--stats"]);
+        let Some(Command::Play(play)) = play.expect("valid").command else { panic!("play") };
+        assert_eq!((play.colours, play.stats), (Some(Depth::Indexed256), Some(StatsArg::Text)));
     }
 
     #[test]

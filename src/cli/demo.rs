@@ -1,6 +1,6 @@
 //! `facetty demo`.
 
-use super::{args::DemoArgs, has_terminal, party};
+use super::{args::DemoArgs, has_terminal};
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{Base, DemoOptions, Front};
 use std::time::Duration;
@@ -20,6 +20,6 @@ pub(super) fn run(args: DemoArgs, base: Base) -> Result<Exit, Failure> {
         export_keys: args.export_keys,
         attack: args.attack,
         shot: args.shot,
-        graphics: party::graphics(args.graphics),
+        graphics: args.graphics.unwrap_or_default(),
     })
 }

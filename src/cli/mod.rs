@@ -17,6 +17,7 @@ mod listen;
 mod loopback;
 mod man;
 mod party;
+mod play;
 mod prove;
 mod selftest;
 mod welcome;
@@ -69,6 +70,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
         Some(Command::Demo(args)) => demo::run(args, base()?),
         Some(Command::Prove(args)) => prove::run(args),
         Some(Command::Loopback(args)) => loopback::run(args, base()?),
+        Some(Command::Play(args)) => play::run(args, base()?),
         Some(Command::Id(args)) => id::run(args, &Paths::find()?),
         Some(Command::Contacts(args)) => contacts::run(args, &Paths::find()?),
         Some(Command::Ledger(args)) => ledger::run(args),

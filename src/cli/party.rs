@@ -1,8 +1,8 @@
 //! Flags of `call` and `join` → validated options.
 
-use super::args::{AdmitArg, GraphicsArg, PartyArgs};
+use super::args::{AdmitArg, PartyArgs};
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::{Admit, Base, Front, Graphics, MediaOptions, PartyOptions};
+use crate::app::options::{Admit, Base, Front, MediaOptions, PartyOptions};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
 use crate::identity::{DisplayName, Fingerprint, FingerprintError};
 use crate::store::settings::Settings;
@@ -69,17 +69,6 @@ pub(super) fn parse_admit(text: &str) -> Result<AdmitArg, FingerprintError> {
     Fingerprint::from_str(text).map(AdmitArg::Only)
 }
 
-/// See [`GraphicsArg`].
-pub(super) fn graphics(arg: Option<GraphicsArg>) -> Graphics {
-    match arg.unwrap_or(GraphicsArg::Auto) {
-        GraphicsArg::Auto => Graphics::Auto,
-        GraphicsArg::Sextant => Graphics::Sextant,
-        GraphicsArg::Quadrant => Graphics::Quadrant,
-        GraphicsArg::Half => Graphics::Half,
-        GraphicsArg::Ascii => Graphics::Ascii,
-    }
-}
-
 fn front(json: bool) -> Result<Front, Failure> {
     if json {
         return Ok(Front::Json);
@@ -121,12 +110,8 @@ fn media(
         (None, Front::Plain | Front::Json) => ViewSpec::None,
     };
     let graphics = match (args.graphics, &settings.graphics) {
-        (None, Some(text)) => {
-            let arg = <GraphicsArg as clap::ValueEnum>::from_str(text, true)
-                .map_err(|e| in_settings(file, "graphics", e))?;
-            graphics(Some(arg))
-        }
-        (arg, _) => graphics(arg),
+        (None, Some(text)) => text.parse().map_err(|e| in_settings(file, "graphics", e))?,
+        (arg, _) => arg.unwrap_or_default(),
     };
     Ok(MediaOptions {
         video_chosen: video.is_some(),

@@ -270,6 +270,11 @@ fn decide(group: &[u8; 16], ours: &Branch, theirs: &Branch, common: &Entry) -> S
 }
 
 impl Group {
+    /// Whether this describes the epoch we are in.
+    pub fn is_in(&self, branch: &Branch) -> bool {
+        branch.path.last() == Some(&(self.epoch(), self.confirmation_hash()))
+    }
+
     /// Describes our branch to somebody we meet again: the first message. `led` says whether we
     /// hear its sequencer.
     pub fn branch(&self, led: bool) -> Branch {

@@ -34,7 +34,7 @@ mod writer;
 pub use bytes::bytes_view;
 pub use colour::{Depth, Ink};
 pub use layout::{Kind, TileRect, layout, tile_pixels};
-pub use mode::Mode;
+pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};
 pub use quality::Quality;
 

@@ -36,12 +36,19 @@ pub enum Reply {
     WindowPixels(u16, u16),
     /// Cursor position, from 1: row, column.
     Cursor(u16, u16),
+    /// Kitty's graphics protocol, to a question with this number: whether it was understood.
+    Kitty(u32, bool),
+    /// XTSMGRAPHICS, item (1: colour registers, 2: sixel geometry) and values; only successes.
+    Graphics(u16, u16, u16),
 }
 
 /// Longest control sequence considered.
 const MAX_SEQUENCE: usize = 64;
 /// Longest string answer considered.
 const MAX_STRING: usize = 256;
+/// How XTVERSION's answer begins, and that of kitty's graphics protocol.
+const VERSION: &[u8] = b"\x1bP>|";
+const KITTY: &[u8] = b"\x1b_G";
 /// Longest paste delivered; the rest is dropped.
 const MAX_PASTE: usize = 64 * 1024;
 
@@ -91,7 +98,7 @@ impl Parser {
 
     /// The buffer begins with an unfinished answer that we asked for.
     fn is_our_string(&self) -> bool {
-        self.buffer.starts_with(b"\x1bP>|") || self.buffer.starts_with(b"\x1b[?")
+        [VERSION, KITTY, b"\x1b[?"].iter().any(|ours| self.buffer.starts_with(ours))
     }
 
     fn run(&mut self, last: bool) {
@@ -173,7 +180,8 @@ impl Parser {
                     None => self.key(KeyCode::Char('O'), alt_shift(), 2),
                 },
             },
-            Some(b'P') => self.string(b, last),
+            Some(b'P') => self.string(b, last, VERSION, |text| Some(Reply::Version(text))),
+            Some(b'_') => self.string(b, last, KITTY, |text| kitty(&text)),
             Some(b'\r') => self.key(KeyCode::Enter, KeyModifiers::ALT, 2),
             Some(b'\t') => self.key(KeyCode::Tab, KeyModifiers::ALT, 2),
             Some(0x7f) => self.key(KeyCode::Backspace, KeyModifiers::ALT, 2),
@@ -186,12 +194,17 @@ impl Parser {
         }
     }
 
-    /// DCS: only the answer to XTVERSION; all else was Alt-P and more keys.
-    fn string(&mut self, b: &[u8], last: bool) -> Step {
-        const OURS: &[u8] = b"\x1bP>|";
-        let prefix = b.len().min(OURS.len());
-        if b[..prefix] != OURS[..prefix] || (last && prefix < OURS.len()) {
-            return self.key(KeyCode::Char('P'), alt_shift(), 2);
+    /// DCS or APC: only an answer that begins like `ours`; all else was Alt and more keys.
+    fn string(
+        &mut self,
+        b: &[u8],
+        last: bool,
+        ours: &[u8],
+        reply: impl Fn(String) -> Option<Reply>,
+    ) -> Step {
+        let prefix = b.len().min(ours.len());
+        if b[..prefix] != ours[..prefix] || (last && prefix < ours.len()) {
+            return self.text(b, KeyModifiers::ALT, 1, last);
         }
         let content = &b[prefix..];
         let end = content.iter().position(|c| *c == 0x1b || *c == 0x07 || *c == 0x9c);
@@ -204,12 +217,9 @@ impl Parser {
                     (0x1b, _) => 0,
                     _ => 1,
                 };
-                let version: String = content[..at]
-                    .iter()
-                    .filter(|c| (0x20..0x7f).contains(*c))
-                    .map(|c| *c as char)
-                    .collect();
-                self.out.push(Token::Reply(Reply::Version(version)));
+                let printable = content[..at].iter().filter(|c| (0x20..0x7f).contains(*c));
+                let reply = reply(printable.map(|c| *c as char).collect());
+                self.out.extend(reply.map(Token::Reply));
                 Step::Used(prefix + at + st)
             }
             None if content.len() <= MAX_STRING && !last => Step::Wait,
@@ -264,6 +274,9 @@ impl Parser {
         let reply = match (private, intermediate, end) {
             (Some(b'?'), None, b'c') => Reply::Attributes(numbers),
             (Some(b'?'), Some(b'$'), b'y') => Reply::Mode(n(0), n(1)),
+            (Some(b'?'), None, b'S') if n(1) == 0 && numbers.len() >= 3 => {
+                Reply::Graphics(n(0), n(2), n(3))
+            }
             (None, None, b't') if n(0) == 6 => Reply::CellPixels(n(2), n(1)),
             (None, None, b't') if n(0) == 4 => Reply::WindowPixels(n(2), n(1)),
             // `CSI 1 ; m R` is F3 with modifiers; the probe asks on another row.
@@ -329,6 +342,13 @@ impl Parser {
             .collect();
         self.out.push(Token::Paste(text));
     }
+}
+
+/// "i=31;OK", or what was wrong instead of "OK".
+fn kitty(text: &str) -> Option<Reply> {
+    let (keys, said) = text.split_once(';')?;
+    let number = keys.split(',').find_map(|key| key.strip_prefix("i="))?;
+    Some(Reply::Kitty(number.parse().ok()?, said == "OK"))
 }
 
 fn alt_shift() -> KeyModifiers {
@@ -430,6 +450,7 @@ mod tests {
             (b"\x1b[1;2R", key(KeyCode::F(3), KeyModifiers::SHIFT)),
             (b"\x1bx", key(KeyCode::Char('x'), KeyModifiers::ALT)),
             (b"\x1bP", key(KeyCode::Char('P'), alt_shift())),
+            (b"\x1b_", key(KeyCode::Char('_'), KeyModifiers::ALT)),
             (b"\x1b[", key(KeyCode::Char('['), KeyModifiers::ALT)),
             (b"\x1b[97;5u", key(KeyCode::Char('a'), KeyModifiers::CONTROL)),
             (b"\x1b[I", Token::Focus(true)),
@@ -441,13 +462,20 @@ mod tests {
 
     #[test]
     fn answers_never_become_keys_even_cut_in_pieces() {
-        let stream = b"\x1bP>|kitty(0.26.5)\x1b\\\x1b[?2026;2$y\x1b[6;24;12t\x1b[4;480;960t\x1b[2;2R\x1b[?62;4c";
+        let stream =
+            b"\x1bP>|kitty(0.26.5)\x1b\\\x1b[?2026;2$y\x1b[6;24;12t\x1b[4;480;960t\x1b[2;2R\
+            \x1b_Gi=31;OK\x1b\\\x1b_Gi=32,I=1;EBADF:no such\x1b\\\x1b[?1;0;256S\x1b[?2;0;1000;800S\
+            \x1b[?2;3;0S\x1b[?62;4c";
         let expected = [
             Reply::Version("kitty(0.26.5)".into()),
             Reply::Mode(2026, 2),
             Reply::CellPixels(12, 24),
             Reply::WindowPixels(960, 480),
             Reply::Cursor(2, 2),
+            Reply::Kitty(31, true),
+            Reply::Kitty(32, false),
+            Reply::Graphics(1, 256, 0),
+            Reply::Graphics(2, 1000, 800),
             Reply::Attributes(vec![62, 4]),
         ]
         .map(Token::Reply);

@@ -11,6 +11,7 @@
 
 mod compose;
 mod events;
+mod flow;
 pub mod input;
 mod output;
 mod probe;

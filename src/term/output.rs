@@ -1,5 +1,6 @@
 //! The one thread that writes to the terminal: one frame in flight, and how fast it goes.
 
+use super::flow::{ASK, Flow};
 use super::session::{TermError, Terminal, Tty};
 use rustix::event::PollFlags;
 use std::collections::VecDeque;
@@ -17,10 +18,11 @@ pub struct OutputStats {
     pub bytes: u64,
     /// Frames written in the last second.
     pub fps: f32,
-    /// How many bytes per second the terminal eats, measured on writes that it held up; `None`
-    /// until it held one up.
+    /// How many bytes per second the far end eats: by what it answered, else measured on writes
+    /// that were held up. `None`: not known.
     pub drain: Option<f64>,
-    /// How long the last frame took from handing over to its last byte accepted.
+    /// How long the last frame took from handing over until the terminal had read it whole (if it
+    /// answers), else until its last byte was taken.
     pub last: Duration,
 }
 
@@ -32,8 +34,9 @@ pub struct QueueFull;
 /// Most ordered pieces waiting.
 const QUEUE: usize = 64;
 
-#[derive(Default)]
 struct State {
+    /// `None`: the terminal doesn't answer questions.
+    flow: Option<Flow>,
     frame: Option<(Vec<u8>, Instant)>,
     ordered: VecDeque<Vec<u8>>,
     writing: bool,
@@ -56,24 +59,36 @@ impl Shared {
 /// The terminal's output.
 ///
 /// Frames are *changes* against what the terminal shows, so none may get lost on the way: a frame
-/// is accepted only when the one before is out ([`Output::is_ready`]). Until then the caller keeps
-/// the newest pictures and composes later: newest wins, and there is never a queue.
+/// is accepted only when the one before is out ([`Output::is_ready`]), and as far as the terminal
+/// answers, only when not too much is under way to it. Until then the caller keeps the newest
+/// pictures and composes later: newest wins, and there is never a queue.
 pub struct Output {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Output {
-    /// Starts the thread; `on_ready` is called on it each time a further frame is welcome.
+    /// Starts the thread; `on_ready` is called on it each time a frame is written. `asks`: the
+    /// terminal answers questions; every answer of it ([`super::input::Reply::Attributes`]) must be
+    /// brought to [`Output::answered`].
     ///
     /// # Errors
     /// The thread was refused by the system.
     pub fn start(
         terminal: &Terminal,
+        asks: bool,
         on_ready: impl Fn() + Send + 'static,
     ) -> Result<Self, TermError> {
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new() });
+        let state = State {
+            flow: asks.then(Flow::default),
+            frame: None,
+            ordered: VecDeque::new(),
+            writing: false,
+            stop: false,
+            stats: OutputStats::default(),
+            finished: VecDeque::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (tty, own) = (terminal.tty(), shared.clone());
         let thread = std::thread::Builder::new()
             .name("terminal output".into())
@@ -81,10 +96,46 @@ impl Output {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Whether a frame would be accepted now.
+    /// Whether a further frame is welcome now.
     pub fn is_ready(&self) -> bool {
+        let mut state = self.shared.lock();
+        let free = state.frame.is_none() && !state.writing;
+        free && state.flow.as_mut().is_none_or(|flow| flow.is_open(Instant::now()))
+    }
+
+    /// Whether everything handed over is written: the terminal has taken it.
+    pub fn is_written(&self) -> bool {
         let state = self.shared.lock();
         state.frame.is_none() && !state.writing
+    }
+
+    /// The terminal has answered: what was written before the question has been read.
+    pub fn answered(&self) {
+        let mut state = self.shared.lock();
+        let Some(flow) = &mut state.flow else { return };
+        if flow.answer(Instant::now()) {
+            let (rate, last) = (flow.rate(), flow.last());
+            state.stats.drain = rate.or(state.stats.drain);
+            state.stats.last = last.unwrap_or(state.stats.last);
+        }
+    }
+
+    /// The terminal turned out to answer after all, only later: from now on it is asked.
+    pub fn ask(&self) {
+        self.shared.lock().flow.get_or_insert_default();
+    }
+
+    /// Answers under way. Whoever gives the terminal back waits for them first: they would be
+    /// taken for typing by whatever reads it next.
+    pub fn unanswered(&self) -> usize {
+        self.shared.lock().flow.as_ref().map_or(0, Flow::waiting)
+    }
+
+    /// The terminal was given to somebody else meanwhile: nothing is under way any more.
+    pub fn resumed(&self) {
+        if let Some(flow) = &mut self.shared.lock().flow {
+            flow.forget();
+        }
     }
 
     /// Hands over a frame to be written now; given back while another is on its way. While the
@@ -92,7 +143,7 @@ impl Output {
     ///
     /// # Errors
     /// The frame itself: try again when ready, better with a newer one.
-    pub fn show(&self, frame: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub fn show(&self, mut frame: Vec<u8>) -> Result<(), Vec<u8>> {
         if frame.is_empty() {
             return Ok(());
         }
@@ -100,7 +151,13 @@ impl Output {
         if state.frame.is_some() || state.writing {
             return Err(frame);
         }
-        state.frame = Some((frame, Instant::now()));
+        let now = Instant::now();
+        if let Some(flow) = &mut state.flow
+            && flow.send(frame.len(), now)
+        {
+            frame = [ASK, &frame, ASK].concat();
+        }
+        state.frame = Some((frame, now));
         drop(state);
         self.shared.changed.notify_all();
         Ok(())
@@ -182,14 +239,17 @@ fn run(tty: &Tty, shared: &Shared, on_ready: &dyn Fn()) {
             state.stats.bytes += bytes.len() as u64;
             if let Some(handed) = handed {
                 state.stats.frames += 1;
-                state.stats.last = now - handed;
+                if state.flow.is_none() {
+                    state.stats.last = now - handed;
+                }
                 state.finished.push_back(now);
                 if state.finished.len() > 240 {
                     state.finished.pop_front();
                 }
             }
             let seconds = (now - begun).as_secs_f64();
-            if held_up && seconds > 0.0 {
+            let answers = state.flow.as_ref().is_some_and(|flow| flow.rate().is_some());
+            if held_up && seconds > 0.0 && !answers {
                 let rate = bytes.len() as f64 / seconds;
                 let before = state.stats.drain.unwrap_or(rate);
                 state.stats.drain = Some(before + 0.25 * (rate - before));

@@ -5,20 +5,26 @@ use super::input::Reply;
 use crate::paint::{Depth, Mode};
 use std::collections::BTreeMap;
 
-/// The questions, in order; the last (DA1) is answered by everything, so its answer says that no
-/// other will come. Drawn on a cleared alternate screen: the sextant, whose width the cursor
-/// report tells, is wiped again.
-pub(super) const QUESTIONS: &str = "\x1b[>0q\x1b[?2026$p\x1b[16t\x1b[14t\
-    \x1b[2;1H\u{1FB02}\x1b[6n\x1b[2;1H\x1b[2K\x1b[c";
+/// The questions, in order: name, synchronized output, sizes of cell and window, sixel's colours
+/// and geometry, the width of a sextant (told by the cursor in row 2) and of an octant (row 3). On a
+/// cleared alternate screen; what was drawn is wiped again.
+const QUESTIONS: &str = "\x1b[>0q\x1b[?2026$p\x1b[16t\x1b[14t\x1b[?1;1;0S\x1b[?2;1;0S\
+    \x1b[2;1H\u{1FB02}\x1b[6n\x1b[2;1H\x1b[2K\x1b[3;1H\u{1CD03}\x1b[6n\x1b[3;1H\x1b[2K";
+/// Does it know kitty's graphics? A picture of one pixel, not shown. Multiplexers take the sequence
+/// for a title, so they are not asked.
+const KITTY: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\";
+/// The last question (DA1) is answered by everything: no other answer comes after its.
+const FENCE: &str = "\x1b[c";
 
 /// The variables that say something about the terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<&'static str, String>);
 
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 15] = [
     "TERM",
     "COLORTERM",
     "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
     "TMUX",
     "STY",
     "SSH_CONNECTION",
@@ -61,6 +67,17 @@ impl Environment {
         !matches!(self.get("TERM"), "" | "dumb" | "linux")
     }
 
+    /// What to ask.
+    pub(super) fn questions(&self) -> String {
+        let kitty = if self.is_multiplexed() { "" } else { KITTY };
+        format!("{kitty}{QUESTIONS}{FENCE}")
+    }
+
+    /// Inside tmux or GNU screen.
+    pub fn is_multiplexed(&self) -> bool {
+        self.has("TMUX") || self.has("STY") || self.get("TERM").starts_with("screen")
+    }
+
     /// The terminal is reached over a network.
     pub fn is_remote(&self) -> bool {
         self.has("SSH_CONNECTION") || self.has("SSH_TTY")
@@ -90,6 +107,16 @@ pub struct Replies {
     pub window: Option<(u16, u16)>,
     /// Columns that a sextant took.
     pub sextant_width: Option<u16>,
+    /// Columns that an octant took.
+    pub octant_width: Option<u16>,
+    /// It understood a question of kitty's graphics protocol.
+    pub kitty: Option<bool>,
+    /// It has sixel graphics (DA1, attribute 4).
+    pub sixel: bool,
+    /// Colours a sixel picture may have at once.
+    pub sixel_colours: Option<u16>,
+    /// Largest sixel picture in pixels.
+    pub sixel_size: Option<(u16, u16)>,
     /// The fence was answered.
     pub complete: bool,
 }
@@ -104,10 +131,27 @@ impl Replies {
             Reply::CellPixels(w, h) => self.cell = Some((*w, *h)),
             Reply::WindowPixels(w, h) => self.window = Some((*w, *h)),
             Reply::Cursor(2, column) => self.sextant_width = Some(column.saturating_sub(1)),
+            Reply::Cursor(3, column) => self.octant_width = Some(column.saturating_sub(1)),
             Reply::Cursor(..) => {}
-            Reply::Attributes(_) => self.complete = true,
+            Reply::Kitty(_, understood) => self.kitty = Some(*understood),
+            Reply::Graphics(1, colours, _) => self.sixel_colours = Some(*colours),
+            Reply::Graphics(2, w, h) => self.sixel_size = Some((*w, *h)),
+            Reply::Graphics(..) => {}
+            Reply::Attributes(attributes) => {
+                self.sixel = attributes.contains(&4);
+                self.complete = true;
+            }
         }
     }
+}
+
+/// What a terminal said of its sixel graphics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sixel {
+    /// Colours a picture may have at once; 256 when it didn't say.
+    pub colours: u16,
+    /// Largest picture in pixels, if it said.
+    pub most: Option<(u16, u16)>,
 }
 
 /// What the terminal can do, and why we think so.
@@ -129,6 +173,12 @@ pub struct Probe {
     pub terminal: String,
     /// It is reached over a network.
     pub remote: bool,
+    /// It draws octants.
+    pub octants: bool,
+    /// It knows kitty's graphics protocol.
+    pub kitty: bool,
+    /// It shows sixels: colours at once and the largest picture in pixels, where it said so.
+    pub sixel: Option<Sixel>,
     /// One sentence per decision.
     pub why: Vec<String>,
     environment: Environment,
@@ -146,6 +196,10 @@ const TERM_DRAWS_SEXTANTS: [&str; 7] =
     ["kitty", "foot", "wezterm", "ghostty", "contour", "alacritty", "rio"];
 /// Since this version VTE draws sextants itself.
 const VTE_DRAWS_SEXTANTS: u32 = 6200;
+/// Terminals that draw octants (Unicode 16) themselves, by the name they tell, and since when. Older
+/// ones show boxes, nothing, or take two columns.
+const DRAWS_OCTANTS: [(&str, (u32, u32)); 4] =
+    [("kitty", (0, 40)), ("foot", (1, 20)), ("ghostty", (1, 2)), ("vte", (7800, 0))];
 
 impl Probe {
     /// Decides. `cells` is the screen's size in columns and rows, `kernel_px` its size in pixels
@@ -163,6 +217,8 @@ impl Probe {
         let mode = mode(&environment, &replies, &mut why);
         let depth = depth(&environment, &terminal, &mut why);
         let sync = replies.sync == Some(true);
+        let octants = octants(&environment, &replies, &mut why);
+        let (kitty, sixel) = pixels(&environment, &replies, &mut why);
         why.push(match replies.sync {
             Some(true) => "frames shown at once: the terminal knows mode 2026".into(),
             Some(false) => "no synchronized output: the terminal doesn't know mode 2026".into(),
@@ -185,6 +241,9 @@ impl Probe {
             cell_known,
             terminal,
             remote,
+            octants,
+            kitty,
+            sixel,
             why,
             environment,
             replies,
@@ -193,14 +252,19 @@ impl Probe {
         }
     }
 
+    /// Whether the last question was answered: whatever comes now answers something else.
+    pub fn is_complete(&self) -> bool {
+        self.replies.complete
+    }
+
     /// Takes in an answer that came after the probe was over (slow line); `true`: something is
     /// different now.
     pub fn learn(&mut self, reply: &Reply) -> bool {
         let mut replies = self.replies.clone();
         replies.learn(reply);
         let now = Self::decide(self.environment.clone(), replies, self.cells, self.kernel_px);
-        let changed = (now.mode, now.depth, now.sync, now.cell_px)
-            != (self.mode, self.depth, self.sync, self.cell_px);
+        let decided = |p: &Self| (p.mode, p.depth, p.sync, p.cell_px, p.octants, p.kitty, p.sixel);
+        let changed = decided(&now) != decided(self);
         *self = now;
         changed
     }
@@ -252,6 +316,60 @@ fn draws_sextants(environment: &Environment, replies: &Replies) -> Option<String
     }
     let vte = environment.vte();
     (vte >= VTE_DRAWS_SEXTANTS).then(|| format!("VTE {vte}"))
+}
+
+/// The first two numbers in a version: "foot(1.20.2)" is 1.20, "VTE(7802)" is 7802.0.
+fn numbers(version: &str) -> (u32, u32) {
+    let mut parts = version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| digits.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+fn octants(environment: &Environment, replies: &Replies, why: &mut Vec<String>) -> bool {
+    let version = replies.version.as_deref().unwrap_or_default();
+    let name = version.to_ascii_lowercase();
+    let draws = DRAWS_OCTANTS
+        .iter()
+        .any(|(terminal, since)| name.starts_with(terminal) && numbers(version) >= *since);
+    let (octants, reason) = match replies.octant_width {
+        _ if environment.is_multiplexed() => (false, "no octants: inside a multiplexer".into()),
+        Some(1) if draws => (true, format!("octants: {version} draws them")),
+        Some(1) => (false, "no octants: the terminal isn't known to draw them".into()),
+        Some(w) => (false, format!("no octants: one took {w} columns")),
+        None => (false, "no octants: their width is unknown".into()),
+    };
+    why.push(reason);
+    octants
+}
+
+/// Kitty's graphics, and sixels.
+fn pixels(
+    environment: &Environment,
+    replies: &Replies,
+    why: &mut Vec<String>,
+) -> (bool, Option<Sixel>) {
+    if environment.is_multiplexed() {
+        why.push("no pixel graphics: a multiplexer doesn't pass them on in order".into());
+        return (false, None);
+    }
+    let kitty = replies.kitty == Some(true);
+    let sixel = replies.sixel.then(|| Sixel {
+        colours: replies.sixel_colours.filter(|n| *n >= 2).unwrap_or(256),
+        most: replies.sixel_size.filter(|(w, h)| *w > 0 && *h > 0),
+    });
+    why.push(match (kitty, sixel) {
+        (true, _) => "pixels: the terminal knows kitty's graphics protocol".into(),
+        (false, Some(Sixel { colours, most: Some((w, h)) })) => {
+            format!("pixels: sixels of {colours} colours, {w}x{h} at most")
+        }
+        (false, Some(Sixel { colours, most: None })) => {
+            format!("pixels: sixels of {colours} colours")
+        }
+        (false, None) => "no pixel graphics: the terminal told of none".into(),
+    });
+    (kitty, sixel)
 }
 
 fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> Depth {
@@ -428,21 +546,77 @@ mod tests {
         assert!(!p.sync);
         assert!(p.learn(&Reply::Mode(2026, 2)));
         assert!(p.sync);
+        assert!(!p.is_complete());
         assert!(!p.learn(&Reply::Cursor(2, 2)));
         assert!(p.learn(&Reply::Version("foot(1.13)".into())));
         assert_eq!((p.mode, p.depth), (Mode::Sextant, Depth::True));
+        assert!(p.learn(&Reply::Cursor(3, 2)) == p.octants);
         assert!(!p.learn(&Reply::Attributes(vec![1])));
+        assert!(p.is_complete());
+    }
+
+    #[test]
+    fn octants_are_used_only_where_a_known_version_draws_them() {
+        let xterm = [("TERM", "xterm-256color")];
+        for (version, width, draws) in [
+            ("kitty(0.40.1)", Some(1), true),
+            ("kitty(0.39.9)", Some(1), false),
+            ("foot(1.20.2)", Some(1), true),
+            ("foot(1.13.1)", Some(2), false),
+            ("foot(1.20.2)", None, false),
+            ("ghostty 1.2.0", Some(1), true),
+            ("VTE(7802)", Some(1), true),
+            ("VTE(7600)", Some(1), false),
+            ("XTerm(402)", Some(1), false),
+            ("", Some(1), false),
+        ] {
+            let version = Some(version.to_string());
+            let replies = Replies { version, octant_width: width, ..answered() };
+            let p = Probe::decide(env(&xterm), replies.clone(), (80, 24), (0, 0));
+            assert_eq!(p.octants, draws, "{:?}", replies.version);
+            let tmux = env(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]);
+            assert!(!Probe::decide(tmux, replies, (80, 24), (0, 0)).octants);
+        }
+    }
+
+    #[test]
+    fn pixel_graphics_are_believed_only_when_told_and_not_through_a_multiplexer() {
+        let told = |kitty, attributes: Vec<u16>| {
+            let mut replies = Replies { kitty, ..answered() };
+            replies.learn(&Reply::Graphics(1, 1024, 0));
+            replies.learn(&Reply::Graphics(2, 1000, 800));
+            replies.learn(&Reply::Attributes(attributes));
+            replies
+        };
+        let of = |pairs: &[(&str, &str)], replies| {
+            let p = Probe::decide(env(pairs), replies, (80, 24), (0, 0));
+            (p.kitty, p.sixel)
+        };
+        let xterm = [("TERM", "xterm-256color")];
+        let sixel = Sixel { colours: 1024, most: Some((1000, 800)) };
+        assert_eq!(of(&xterm, told(Some(true), vec![62])), (true, None));
+        assert_eq!(of(&xterm, told(Some(false), vec![62, 4])), (false, Some(sixel)));
+        assert_eq!(of(&xterm, told(None, vec![64, 14])), (false, None));
+        let tmux = [("TERM", "tmux-256color"), ("TMUX", "/tmp/x")];
+        assert_eq!(of(&tmux, told(Some(true), vec![62, 4])), (false, None));
+        assert!(!env(&tmux).questions().contains("\x1b_G"), "tmux would make a title of it");
+        assert!(env(&xterm).questions().ends_with(FENCE));
     }
 
     proptest! {
         #[test]
         fn any_answers_give_a_decision_with_sane_cells(
             version: Option<String>, cell: Option<(u16, u16)>, window: Option<(u16, u16)>,
-            sextant_width: Option<u16>, cells: (u16, u16), kernel: (u16, u16),
+            sextant_width: Option<u16>, octant_width: Option<u16>, sixel_colours: Option<u16>,
+            sixel_size: Option<(u16, u16)>, sixel: bool, cells: (u16, u16), kernel: (u16, u16),
         ) {
-            let replies = Replies { version, cell, window, sextant_width, ..Replies::default() };
+            let replies = Replies {
+                version, cell, window, sextant_width, octant_width, sixel, sixel_colours,
+                sixel_size, ..Replies::default()
+            };
             let p = Probe::decide(env(&[("TERM", "xterm")]), replies, cells, kernel);
             prop_assert!((3..=200).contains(&p.cell_px.0) && (4..=400).contains(&p.cell_px.1));
+            prop_assert!(p.sixel.is_none_or(|s| s.colours >= 2 && s.most != Some((0, 0))));
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Taking the screen and giving it back, whatever happens.
 
 use super::input::{Parser, Token};
-use super::probe::{Environment, Probe, QUESTIONS, Replies};
+use super::probe::{Environment, Probe, Replies};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -249,15 +251,15 @@ impl Terminal {
     fn probe_with(&mut self, environment: Environment) -> Probe {
         let mut replies = Replies::default();
         if environment.answers() {
-            self.ask(&mut replies);
+            self.ask(&environment.questions(), &mut replies);
         }
         let (cells, pixels) = self.tty.size();
         Probe::decide(environment, replies, cells, pixels)
     }
 
-    fn ask(&mut self, replies: &mut Replies) {
+    fn ask(&mut self, questions: &str, replies: &mut Replies) {
         let deadline = Instant::now() + Duration::from_millis(150);
-        push(&self.tty, QUESTIONS.as_bytes(), Duration::from_millis(100));
+        push(&self.tty, questions.as_bytes(), Duration::from_millis(100));
         let mut buffer = [0; 1024];
         while !replies.complete {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -333,6 +335,8 @@ pub(super) fn restore() {
         push(tty, CANCEL, PATIENCE);
     }
     push(tty, LEAVE, PATIENCE);
+    // An answer nobody waited for would be typing for whoever reads next.
+    let _ = tcflush(&tty.fd, QueueSelector::IFlush);
     let _ = tcsetattr(&tty.fd, OptionalActions::Now, &held.modes);
     if let Some(stderr) = &held.stderr {
         let _ = rustix::stdio::dup2_stderr(stderr);

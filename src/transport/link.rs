@@ -5,7 +5,7 @@ use super::endpoint::Place;
 use super::error::{Full, down};
 use super::inbox::Inbox;
 use super::limits::{CONTROL_AFTER, CONTROL_BEFORE, FRAMES_IN, WINDOW_AFTER};
-use super::send::{ControlOut, FramesOut};
+use super::send::{ControlOut, FramesOut, Pace};
 use super::tls::{EXPORTER, ed25519_of_spki};
 use super::{receive, send};
 use crate::wire::link::{self as wire, LinkDown, LinkEvent, LinkUp, close};
@@ -151,7 +151,8 @@ impl Link {
             return Err(Full::Down);
         }
         match what {
-            wire::Send::Control(message) => send::control(&self.shared, message),
+            wire::Send::Control(message) => send::control(&self.shared, message, Pace::Gentle),
+            wire::Send::Urgent(message) => send::control(&self.shared, message, Pace::Urgent),
             wire::Send::Datagram(bytes) => send::datagram(&self.shared, bytes),
             wire::Send::Frame { bytes, priority, deadline, supersedes } => {
                 send::frame(&self.shared, bytes, priority, deadline.into(), supersedes)

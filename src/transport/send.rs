@@ -19,6 +19,12 @@ const PORTION_EVERY: Duration = Duration::from_millis(5);
 const CONTROL_EVERY: Duration = Duration::from_millis(8);
 /// Smallest portion: two packets.
 const PORTION: usize = 2 * 1200;
+/// Smallest portion of a control message in the time between two: 1 Mbit/s. With eight people on
+/// 10 Mbit/s up that leaves room for the sound of each.
+const GENTLE_PORTION: usize = 1000;
+/// Smallest portion of an urgent control message, in the same time as any other: 4.8 Mbit/s. Faster
+/// would only fill small queues on the way; what it delays can't be used before it anyway.
+const URGENT_PORTION: usize = 2 * PORTION;
 /// Reset codes of frame streams; for traces only, nobody acts on them.
 const EXPIRED: VarInt = VarInt::from_u32(1);
 const SUPERSEDED: VarInt = VarInt::from_u32(2);
@@ -26,8 +32,17 @@ const SUPERSEDED: VarInt = VarInt::from_u32(2);
 /// Control messages waiting to be written.
 #[derive(Default)]
 pub(crate) struct ControlOut {
-    queue: Mutex<VecDeque<Bytes>>,
+    queue: Mutex<VecDeque<(Bytes, Pace)>>,
     ready: Notify,
+}
+
+/// How fast a long control message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The sound behind it must not be late.
+    Gentle,
+    /// The sound behind it waits for it.
+    Urgent,
 }
 
 /// Frames under way: number → the signal to give it up.
@@ -53,7 +68,7 @@ impl FramesOut {
 }
 
 /// Queues one control message; a full queue closes the link, because control may never be dropped.
-pub(crate) fn control(shared: &Shared, message: Bytes) -> Result<(), Full> {
+pub(crate) fn control(shared: &Shared, message: Bytes, pace: Pace) -> Result<(), Full> {
     if message.len() > CONTROL_AFTER {
         return Err(Full::TooLong);
     }
@@ -62,7 +77,7 @@ pub(crate) fn control(shared: &Shared, message: Bytes) -> Result<(), Full> {
         shared.close(LinkDown::TimedOut, close::TIMEOUT);
         return Err(Full::Control);
     }
-    queue.push_back(message);
+    queue.push_back((message, pace));
     shared.control.ready.notify_one();
     Ok(())
 }
@@ -73,12 +88,13 @@ pub(crate) async fn control_writer(shared: &Shared, mut stream: SendStream) {
     let _ = stream.set_priority(i32::MAX);
     loop {
         let next = lock(&shared.control.queue).pop_front();
-        let Some(message) = next else {
+        let Some((message, pace)) = next else {
             shared.control.ready.notified().await;
             continue;
         };
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-        match write_control(shared, &mut stream, Bytes::copy_from_slice(&length), message).await {
+        let length = Bytes::copy_from_slice(&length);
+        match write_control(shared, &mut stream, length, message, pace).await {
             Ok(()) => {}
             // The connection is gone; whoever drives the link knows why.
             Err(WriteError::ConnectionLost(_)) => return std::future::pending().await,
@@ -94,21 +110,26 @@ async fn write_control(
     stream: &mut SendStream,
     length: Bytes,
     mut message: Bytes,
+    pace: Pace,
 ) -> Result<(), WriteError> {
-    let first = message.split_to(control_portion(shared.rate.get()).min(message.len()));
+    let first = message.split_to(control_portion(shared.rate.get(), pace).min(message.len()));
     stream.write_all_chunks(&mut [length, first]).await?;
     while !message.is_empty() {
         sleep(CONTROL_EVERY).await;
-        let portion = message.split_to(control_portion(shared.rate.get()).min(message.len()));
+        let portion = message.split_to(control_portion(shared.rate.get(), pace).min(message.len()));
         stream.write_chunk(portion).await?;
     }
     Ok(())
 }
 
-/// What the rate allows in the time to the next portion; a packet at least, which is 1.2 Mbit/s: a
+/// What the rate allows in the time to the next portion, and at least 1 Mbit/s (urgent: 4.8): a
 /// change of the group must not wait for an estimate that knows of little traffic only.
-fn control_portion(bits_per_second: u64) -> usize {
-    allowed(bits_per_second, CONTROL_EVERY).max(PORTION / 2)
+fn control_portion(bits_per_second: u64, pace: Pace) -> usize {
+    let least = match pace {
+        Pace::Gentle => GENTLE_PORTION,
+        Pace::Urgent => URGENT_PORTION,
+    };
+    allowed(bits_per_second, CONTROL_EVERY).max(least)
 }
 
 /// Hands over one datagram; when the buffer is full, the oldest waiting one is dropped.
@@ -244,7 +265,9 @@ mod tests {
         assert_eq!(portion(0), 2400);
         assert_eq!(portion(600_000), 2400);
         assert_eq!(portion(8_000_000), 10_000);
-        assert_eq!((control_portion(0), control_portion(8_000_000)), (1200, 8000));
+        let control =
+            |rate| (control_portion(rate, Pace::Gentle), control_portion(rate, Pace::Urgent));
+        assert_eq!((control(0), control(8_000_000)), ((1000, 4800), (8000, 8000)));
         assert_eq!(portion(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
     }
 }

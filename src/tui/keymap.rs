@@ -73,6 +73,12 @@ pub enum Action {
     RemoveNow,
     /// Nobody new may come in; or again.
     Lock,
+    /// The chosen person may let people in; or no longer.
+    Admitter,
+    /// The chosen person, who was removed, may come in again.
+    Readmit,
+    /// Nobody may use the invite on the screen any more.
+    VoidInvite,
     /// Demonstration: hand Eve Ben's current frame keys.
     HandOver,
     /// Demonstration: new keys for everybody.
@@ -229,7 +235,31 @@ pub const TABLE: &[Binding] = &[
         "lock",
         "lock the call: nobody new comes in; or unlock it",
     ),
+    row(
+        Char('t'),
+        &[P::People],
+        A::Admitter,
+        "t",
+        "trust to let in",
+        "the chosen person may let people in; or no longer",
+    ),
+    row(
+        Char('b'),
+        &[P::People],
+        A::Readmit,
+        "b",
+        "bring back",
+        "the chosen person, who was removed, may come in again",
+    ),
     row(Char('n'), &[P::People], A::Invite, "n", "new invite", "make a further invite"),
+    row(
+        Char('u'),
+        &[P::People],
+        A::VoidInvite,
+        "u",
+        "void invite",
+        "nobody may use the invite in the pane any more",
+    ),
     row(Char('y'), &[P::Invite], A::Copy, "y", "copy invite", "copy the invite to the clipboard"),
     row(
         Char('k'),

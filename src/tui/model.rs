@@ -31,8 +31,8 @@ pub struct Model {
     pub asking_to_leave: bool,
     /// "Remove …?" stands on the screen: number and name.
     pub removing: Option<(u32, String)>,
-    /// The member chosen in the people pane.
-    pub chosen: u32,
+    /// Who is chosen in the people pane; `None`: the first.
+    pub chosen: Option<Chosen>,
     /// How tiles share the room.
     pub layout: LayoutKind,
     /// Colours.
@@ -58,7 +58,7 @@ impl Model {
             pane: None,
             asking_to_leave: false,
             removing: None,
-            chosen: u32::MAX,
+            chosen: None,
             layout: LayoutKind::default(),
             theme,
             mic,
@@ -122,6 +122,15 @@ impl Model {
     pub fn talking(&self) -> bool {
         self.talk_until.is_some()
     }
+}
+
+/// Whom the keys of the people pane are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// A member, by its number in the group.
+    Member(u32),
+    /// Somebody who was removed, by identity key.
+    Barred([u8; 32]),
 }
 
 /// One passing line.
@@ -417,8 +426,21 @@ pub struct PersonInfo {
     pub added_by: Option<String>,
     /// Orders the group's changes now.
     pub host: bool,
+    /// May let people in: founder or named by the founder.
+    pub may_admit: bool,
     /// How reached ("direct, 192.0.2.7:4433"); empty for ourselves.
     pub path: String,
+}
+
+/// Somebody who was removed and may not come back.
+#[derive(Clone, Debug)]
+pub struct BarredInfo {
+    /// Their key.
+    pub identity: [u8; 32],
+    /// Its fingerprint, short form.
+    pub fingerprint: String,
+    /// Name to show, if they are a contact.
+    pub name: Option<String>,
 }
 
 /// Who holds keys, and what to compare.
@@ -436,6 +458,10 @@ pub struct SecurityInfo {
     pub authenticator: String,
     /// Nobody new may come in.
     pub locked: bool,
+    /// Removed for good.
+    pub barred: Vec<BarredInfo>,
+    /// This participant may decide: remove, bring back, lock, name who lets in, void invites.
+    pub may_decide: bool,
     /// What is wrong with the group now, in words ("split: some members are not reached").
     pub trouble: Option<String>,
     /// The ledger's end ("12 lines, ends 4f2a91c0"), and where it is kept.

@@ -26,6 +26,10 @@ pub const KNOCK: &str = "Somebody knocks";
 pub const RING: &str = "A contact calls you";
 /// While the call is locked.
 pub const LOCKED: &str = "locked: nobody new comes in";
+/// Somebody else pressed a key of the host's.
+pub const HOST_DECIDES: &str = "the host decides that";
+/// Over those who were removed.
+pub const REMOVED: &str = "Removed";
 /// The knock's guard.
 pub const KNOCK_WAIT: &str = "read first: keys work in a moment";
 /// The title over a changed key.

@@ -1,7 +1,9 @@
 //! What a key does: changes the model, and perhaps asks whoever runs the call to do something.
 
 use crate::tui::keymap::{self, Action, Key, Place, Press};
-use crate::tui::model::{Model, Pane, PersonInfo, Screen, Trust, WordsState};
+use crate::tui::model::{
+    BarredInfo, Chosen, Model, Pane, PersonInfo, Screen, SecurityInfo, Trust, WordsState,
+};
 use crate::tui::strings;
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,12 @@ pub enum Command {
     Remove(u32),
     /// Lock the call, or unlock it.
     Lock(bool),
+    /// This member may let people in, or no longer.
+    Admitter(u32, bool),
+    /// Who was removed may come in again.
+    Readmit([u8; 32]),
+    /// Nobody may use the newest invite any more.
+    VoidInvite,
     /// Keep the ledger in a file.
     KeepLedger,
     /// The user says the call words match.
@@ -170,18 +178,31 @@ impl Model {
             Action::WordsMatch => self.words_match(),
             Action::KeepLedger => Some(Command::KeepLedger),
             Action::NextPerson => {
-                self.chosen = self.chosen_person().map_or(0, |p| p.member);
-                self.chosen = self.next_person().unwrap_or(self.chosen);
+                self.chosen = self.next_person();
                 None
             }
             Action::Remove => {
-                self.removing = self.chosen_person().map(|p| (p.member, p.name.clone()));
+                let member = self.chosen_person().map(|p| (p.member, p.name.clone()));
+                self.removing = if self.decides(now) { member } else { None };
                 None
             }
-            Action::Lock => match &self.screen {
-                Screen::Call(call) => Some(Command::Lock(!call.security.locked)),
-                _ => None,
-            },
+            Action::Lock => {
+                let locked = self.security()?.locked;
+                self.decides(now).then_some(Command::Lock(!locked))
+            }
+            Action::Admitter => {
+                let person = self.chosen_person()?;
+                let command = Command::Admitter(person.member, !person.may_admit);
+                self.decides(now).then_some(command)
+            }
+            Action::Readmit => {
+                let who = self.chosen_barred()?.identity;
+                self.decides(now).then_some(Command::Readmit(who))
+            }
+            Action::VoidInvite => {
+                let shown = self.shows_invite();
+                (shown && self.decides(now)).then_some(Command::VoidInvite)
+            }
             Action::RemoveNow => self.removing.take().map(|(member, _)| Command::Remove(member)),
             Action::HandOver => Some(Command::HandOver),
             Action::NewKeys => Some(Command::NewKeys),
@@ -219,26 +240,51 @@ impl Model {
         Some(Command::CopyInvite)
     }
 
-    /// Everybody else in the call.
-    fn others(&self) -> Vec<&PersonInfo> {
+    fn security(&self) -> Option<&SecurityInfo> {
         match &self.screen {
-            Screen::Call(call) => {
-                call.security.people.iter().filter(|p| p.trust != Trust::Own).collect()
-            }
-            _ => Vec::new(),
+            Screen::Call(call) => Some(&call.security),
+            _ => None,
         }
     }
 
-    /// The person the keys of the people pane are about.
-    pub fn chosen_person(&self) -> Option<&PersonInfo> {
-        let others = self.others();
-        others.iter().find(|p| p.member == self.chosen).or(others.first()).copied()
+    /// Whether this participant decides about the group; says so if not.
+    fn decides(&mut self, now: Instant) -> bool {
+        let may = self.security().is_some_and(|s| s.may_decide);
+        if !may {
+            self.tell(strings::HOST_DECIDES, now);
+        }
+        may
     }
 
-    fn next_person(&self) -> Option<u32> {
-        let others = self.others();
-        let at = others.iter().position(|p| p.member == self.chosen)?;
-        others.get((at + 1) % others.len()).map(|p| p.member)
+    /// Whom the people pane's keys can be about: everybody else in the call, and who was removed.
+    fn choices(&self) -> Vec<Chosen> {
+        let Some(security) = self.security() else { return Vec::new() };
+        let others = security.people.iter().filter(|p| p.trust != Trust::Own);
+        let barred = security.barred.iter().map(|b| Chosen::Barred(b.identity));
+        others.map(|p| Chosen::Member(p.member)).chain(barred).collect()
+    }
+
+    /// Whom they are about now.
+    pub fn chosen(&self) -> Option<Chosen> {
+        let choices = self.choices();
+        self.chosen.filter(|c| choices.contains(c)).or(choices.first().copied())
+    }
+
+    fn chosen_person(&self) -> Option<&PersonInfo> {
+        let Some(Chosen::Member(member)) = self.chosen() else { return None };
+        self.security()?.people.iter().find(|p| p.member == member)
+    }
+
+    fn chosen_barred(&self) -> Option<&BarredInfo> {
+        let Some(Chosen::Barred(identity)) = self.chosen() else { return None };
+        self.security()?.barred.iter().find(|b| b.identity == identity)
+    }
+
+    fn next_person(&self) -> Option<Chosen> {
+        let choices = self.choices();
+        let chosen = self.chosen()?;
+        let at = choices.iter().position(|c| *c == chosen)?;
+        choices.get((at + 1) % choices.len()).copied()
     }
 
     fn shows_invite(&self) -> bool {
@@ -392,6 +438,70 @@ mod tests {
         assert_eq!(down(&mut model, 'w', t), None);
         down(&mut model, 'i', t);
         assert_eq!(down(&mut model, 'w', t), Some(Command::WordsMatch));
+    }
+
+    fn people_pane() -> Model {
+        let mut model = samples::call();
+        down(&mut model, 'p', start());
+        model
+    }
+
+    #[test]
+    fn the_people_pane_goes_round_members_and_removed() {
+        let (t, mut model) = (start(), people_pane());
+        let mut seen = vec![model.chosen()];
+        for _ in 0..2 {
+            down(&mut model, 'o', t);
+            seen.push(model.chosen());
+        }
+        let expected = [Chosen::Member(0), Chosen::Member(1), Chosen::Barred([9; 32])];
+        assert_eq!(seen, expected.map(Some));
+        down(&mut model, 'o', t);
+        assert_eq!(model.chosen(), Some(Chosen::Member(0)));
+    }
+
+    #[test]
+    fn members_are_trusted_or_removed_and_the_removed_brought_back() {
+        let (t, mut model) = (start(), people_pane());
+        down(&mut model, 'o', t);
+        assert_eq!(down(&mut model, 't', t), Some(Command::Admitter(1, true)));
+        assert_eq!(down(&mut model, 'b', t), None, "a member is here already");
+        assert_eq!(down(&mut model, 'x', t), None);
+        assert_eq!(down(&mut model, 'x', t), Some(Command::Remove(1)), "after one question");
+        down(&mut model, 'o', t);
+        assert_eq!(down(&mut model, 'b', t), Some(Command::Readmit([9; 32])));
+        assert_eq!(down(&mut model, 't', t), None);
+        assert_eq!(down(&mut model, 'x', t), None);
+        assert_eq!(model.removing, None, "who is out can't be removed again");
+    }
+
+    #[test]
+    fn only_an_invite_on_the_screen_can_be_voided() {
+        let (t, mut model) = (start(), people_pane());
+        assert_eq!(down(&mut model, 'u', t), None);
+        if let Screen::Call(call) = &mut model.screen {
+            call.invite = Some(samples::invite());
+        }
+        assert_eq!(down(&mut model, 'u', t), Some(Command::VoidInvite));
+    }
+
+    #[test]
+    fn who_may_not_decide_is_told_so() {
+        let t = start();
+        for key in ['x', 'k', 't', 'b', 'u'] {
+            let mut model = people_pane();
+            if let Screen::Call(call) = &mut model.screen {
+                call.security.may_decide = false;
+                call.invite = Some(samples::invite());
+            }
+            if key == 'b' {
+                model.chosen = Some(Chosen::Barred([9; 32]));
+            }
+            assert_eq!(down(&mut model, key, t), None, "{key}");
+            assert_eq!(model.removing, None);
+            let note = model.note.expect("a note");
+            assert_eq!(note.text, strings::HOST_DECIDES, "{key}");
+        }
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub enum Send {
     /// One message on the reliable, ordered control stream. Never dropped: a full queue (64
     /// messages) disconnects.
     Control(Bytes),
+    /// The same, of the same stream, that the sound behind it can't be opened without: it isn't
+    /// held back for the sound's sake, however long it is.
+    Urgent(Bytes),
     /// One QUIC DATAGRAM (RFC 9221); dropped, oldest first, when the buffer is full.
     Datagram(Bytes),
     /// One sealed video frame on a unidirectional stream of its own.

@@ -236,7 +236,9 @@ fn outputs(call: &mut Call, now: Now) -> VecDeque<LinkEvent> {
     loop {
         match call.poll(now) {
             Output::Wait(_) => return sent,
-            Output::Send(_, Send::Control(bytes)) => sent.push_back(LinkEvent::Control(bytes)),
+            Output::Send(_, Send::Control(bytes) | Send::Urgent(bytes)) => {
+                sent.push_back(LinkEvent::Control(bytes))
+            }
             Output::Send(_, Send::Datagram(bytes)) => sent.push_back(LinkEvent::Datagram(bytes)),
             Output::Send(_, Send::Frame { bytes, .. }) => sent.push_back(LinkEvent::Frame(bytes)),
             Output::Event(Event::Epoch { epoch, roster, .. }) => {

@@ -1,6 +1,7 @@
 //! The call falls apart and comes together.
 
 use super::*;
+use crate::wire::control::Control;
 
 #[test]
 fn two_people_cut_off_for_a_while_are_together_again_without_an_invite() {
@@ -108,4 +109,54 @@ fn whoever_is_contradicted_about_a_loss_is_named() {
     let named =
         |e: &Event| matches!(e, Event::LostContradicted { name, .. } if name == "Dora Lind");
     assert!(world.saw(2, named) >= 1);
+}
+
+/// Gives `party` this message as if `from` had sent it.
+fn says(world: &mut World, from: usize, party: usize, message: &Control) {
+    let member = world.id_of(from, party);
+    let links = world.parties[party].call.view_links();
+    let (_, link) = *links.iter().find(|(id, _)| *id == member).unwrap();
+    world.input(party, Input::Link(link, LinkEvent::Control(message.encode().into())));
+}
+
+#[test]
+fn a_sequencer_that_is_in_another_branch_leads_nobody_here_until_it_beats_again() {
+    let mut world = World::of(3);
+    let led = |world: &World| world.parties[2].call.is_led(world.now_of(2).mono);
+    let before = world.parties[0].call.group.as_ref().unwrap().branch(true).encode();
+    let elsewhere = Control::Branch(before.into());
+    world.user(0, Command::Rekey);
+    world.run(secs(2));
+    world.agree(&[0, 1, 2]);
+    says(&mut world, 1, 2, &elsewhere);
+    assert!(led(&world), "that was nobody who leads");
+    let here = world.parties[0].call.group.as_ref().unwrap().branch(true).encode();
+    says(&mut world, 0, 2, &Control::Branch(here.into()));
+    assert!(led(&world), "that is here");
+    says(&mut world, 0, 2, &elsewhere);
+    assert!(!led(&world));
+    world.run(secs(2));
+    assert!(led(&world));
+    world.agree(&[0, 1, 2]);
+}
+
+#[test]
+fn two_who_do_not_know_where_the_other_is_hear_it_from_those_who_know_both() {
+    let mut world = World::of(4);
+    let forget = |world: &mut World| {
+        for (one, other) in [(2, 3), (3, 2)] {
+            let id = world.id_of(other, one);
+            let peer = world.parties[one].call.peers.members.get_mut(&id).unwrap();
+            assert!(peer.link.is_none(), "the connection is gone");
+            (peer.remote, peer.next_dial) = (None, None);
+            peer.addresses.clear();
+        }
+    };
+    world.partition(&[2], &[3]);
+    world.run(secs(40));
+    world.agree(&[0, 1, 2, 3]);
+    forget(&mut world);
+    world.apart.clear();
+    world.run(secs(60));
+    world.talk(&[0, 1, 2, 3]);
 }

@@ -259,7 +259,7 @@ impl World {
 
     fn send(&mut self, party: usize, link: LinkId, send: Send) {
         let event = match send {
-            Send::Control(b) => {
+            Send::Control(b) | Send::Urgent(b) => {
                 self.parties[party].control += b.len();
                 LinkEvent::Control(b)
             }

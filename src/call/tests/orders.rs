@@ -24,7 +24,7 @@ fn the_host_removes_from_any_position() {
         world.agree(&[0, 1, 2]);
         world.talk(&[0, 1, 2]);
         for party in 0..3 {
-            assert_eq!(world.view(party).barred, 1);
+            assert_eq!(world.view(party).barred.len(), 1);
         }
     }
 }
@@ -179,4 +179,20 @@ fn a_readmitted_person_may_come_in_again() {
     world.user(0, Command::Readmit(who));
     let back = again(&mut world);
     world.agree(&[0, 1, back]);
+}
+
+#[test]
+fn the_invite_of_somebody_removed_is_not_offered_any_more() {
+    let mut world = World::of(3);
+    assert_eq!(world.view(0).invites.len(), 1);
+    let cleo = world.id_of(2, 0);
+    world.user(0, Command::Remove(cleo));
+    world.run(secs(2));
+    assert!(world.view(0).invites.is_empty(), "nobody could come in with it");
+    world.user(0, Command::NewInvite(Vec::new()));
+    assert_eq!(world.view(0).invites.len(), 1);
+    world.user(0, Command::VoidInvite(1));
+    world.run(secs(1));
+    assert!(world.view(0).invites.is_empty());
+    world.agree(&[0, 1]);
 }

@@ -163,7 +163,9 @@ impl Network {
 
     fn send(&mut self, run: usize, link: LinkId, send: Send) {
         let event = match send {
-            Send::Control(bytes) => return self.send_control(run, link, bytes),
+            Send::Control(bytes) | Send::Urgent(bytes) => {
+                return self.send_control(run, link, bytes);
+            }
             Send::Datagram(bytes) => LinkEvent::Datagram(bytes),
             Send::Frame { bytes, .. } => LinkEvent::Frame(bytes),
         };

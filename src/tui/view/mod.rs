@@ -6,6 +6,7 @@ mod panes;
 mod pen;
 mod qr;
 mod questions;
+mod strip;
 mod tiles;
 mod waiting;
 
@@ -22,7 +23,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Instant;
 
-/// Below this there is no room for pictures: words only.
+/// Below this there is room for one picture and one line only ([`strip`]).
 const SMALLEST: (u16, u16) = (40, 12);
 
 /// What was drawn, for the painter and the roster gate.
@@ -41,7 +42,11 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
         buf.set_style(area, ratatui::style::Style::new().bg(ground));
     }
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
-        return too_small(model, now, buf);
+        let strip = match &model.screen {
+            Screen::Call(call) => strip::draw(model, call, buf),
+            _ => None,
+        };
+        return strip.unwrap_or_else(|| too_small(model, now, buf));
     }
     match &model.screen {
         Screen::Waiting(screen) => {

@@ -3,7 +3,7 @@
 use super::pen::{self, Row};
 use crate::tui::keymap;
 use crate::tui::model::{
-    CallScreen, Model, Pane, PersonInfo, Screen, SecurityInfo, TileRole, Trust, WordsState,
+    CallScreen, Chosen, Model, Pane, PersonInfo, Screen, SecurityInfo, TileRole, Trust, WordsState,
 };
 use crate::tui::strings;
 use crate::tui::theme::Theme;
@@ -60,10 +60,15 @@ fn airy(mut rows: Vec<Row>, area: Rect) -> Vec<Row> {
 fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
     let theme = &model.theme;
     let mut rows = Vec::new();
-    let chosen = model.chosen_person().map(|p| p.member);
+    let chosen = model.chosen();
+    let mark = |who| if chosen == Some(who) { "▸ " } else { "" };
     for person in &call.security.people {
-        let host = if person.host { " · host" } else { "" };
-        let mark = if chosen == Some(person.member) { "▸ " } else { "" };
+        let host = match person {
+            PersonInfo { host: true, .. } => " · host",
+            PersonInfo { may_admit: true, .. } => " · may let in",
+            _ => "",
+        };
+        let mark = mark(Chosen::Member(person.member));
         rows.push(vec![
             (mark.into(), theme.key),
             (person.name.clone(), theme.strong),
@@ -82,6 +87,17 @@ fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
         }
         rows.push(Vec::new());
     }
+    if !call.security.barred.is_empty() {
+        rows.push(vec![(strings::REMOVED.into(), theme.strong)]);
+    }
+    for person in &call.security.barred {
+        let name = person.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        rows.push(vec![
+            (mark(Chosen::Barred(person.identity)).into(), theme.key),
+            (person.fingerprint.clone(), theme.compare),
+            (name, theme.text),
+        ]);
+    }
     if call.security.locked {
         rows.push(vec![(strings::LOCKED.into(), theme.good)]);
     }
@@ -93,7 +109,12 @@ fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
                 (format!("· uses left {} · {left}", invite.uses), theme.dim),
             ]);
             rows.push(vec![(invite.text.clone(), theme.compare)]);
-            rows.push(vec![("y".into(), theme.key), (" copies it".into(), theme.dim)]);
+            rows.push(vec![
+                ("y".into(), theme.key),
+                (" copies it · ".into(), theme.dim),
+                ("u".into(), theme.key),
+                (" voids it".into(), theme.dim),
+            ]);
         }
         None => {
             rows.push(vec![("n".into(), theme.key), (" makes a further invite".into(), theme.dim)]);

@@ -53,6 +53,7 @@ fn person(name: &str, fingerprint: &str, trust: Trust, since: u64) -> PersonInfo
         since_epoch: since,
         added_by: (since > 0).then(|| "Ada".into()),
         host: since == 0,
+        may_admit: since == 0,
         path: if since == 2 { String::new() } else { "direct, 192.0.2.7:4433".into() },
     }
 }
@@ -106,6 +107,12 @@ pub(crate) fn call_screen() -> CallScreen {
             words_state: WordsState::NotCompared,
             authenticator: "4f2a 91c0 7d3e 55b1".into(),
             locked: false,
+            barred: vec![BarredInfo {
+                identity: [9; 32],
+                fingerprint: "wxyz-2345-abcd-7654".into(),
+                name: None,
+            }],
+            may_decide: true,
             trouble: None,
             ledger: "31 lines, ends 77c1 0b5e 9d20 4af3".into(),
             people,
@@ -124,9 +131,14 @@ pub(crate) fn call() -> Model {
     Model::new(Screen::Call(Box::new(call_screen())), Theme::colour(), true, true)
 }
 
-pub(crate) fn waiting() -> Model {
+pub(crate) fn invite() -> InviteInfo {
     // The longest an invite gets with two IPv4 addresses: 150 characters.
     let text = format!("facetty1{}", "q7zr".repeat(36).get(..142).unwrap_or_default());
+    let expires_in = Duration::from_secs(3540);
+    InviteInfo { qr_text: text.to_uppercase(), text, uses: 1, expires_in }
+}
+
+pub(crate) fn waiting() -> Model {
     let mut own = tile(TileRole::Own, "Dora");
     own.trust = Trust::Own;
     let row = |address: &str, kind: &str| AddressRow {
@@ -135,12 +147,7 @@ pub(crate) fn waiting() -> Model {
         state: AddressState::Listening,
     };
     let screen = WaitingScreen {
-        invite: Some(InviteInfo {
-            qr_text: text.to_uppercase(),
-            text,
-            uses: 1,
-            expires_in: Duration::from_secs(3540),
-        }),
+        invite: Some(invite()),
         progress: String::new(),
         expects: None,
         addresses: vec![row("192.168.1.23:41932", "LAN"), row("10.8.0.2:41932", "VPN")],

@@ -2,6 +2,7 @@ use super::*;
 use crate::tui::keymap::{Key, Press};
 use crate::tui::model::{EveSees, LayoutKind, Track};
 use crate::tui::theme::Theme;
+use crate::wire::link::MemberId;
 use std::time::Duration;
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (200, 60), (20, 8)];
@@ -429,6 +430,8 @@ fn removing_somebody_asks_once_and_names_them() {
     let removed = model.press(Key::Char('x'), Press::Down, t);
     assert_eq!(removed, Some(crate::tui::update::Command::Remove(1)));
     model.press(Key::Char('o'), Press::Down, t);
+    assert!(screen(&model, (80, 24)).contains("▸ wxyz-2345"), "then who was removed");
+    model.press(Key::Char('o'), Press::Down, t);
     assert!(screen(&model, (80, 24)).contains("▸ Ada"), "round, and never ourselves");
 }
 
@@ -520,9 +523,53 @@ fn the_key_bar_shows_only_keys_that_work_now() {
 
 #[test]
 fn a_screen_too_small_for_pictures_has_the_words() {
-    let (text, drawn) = screen_at(&samples::call(), samples::start(), (39, 11));
+    let (text, drawn) = screen_at(&samples::call(), samples::start(), (19, 20));
     assert!(drawn.tiles.is_empty());
-    assert!(text.contains("Ada: mic on, camera on") && text.contains("too small"), "{text}");
+    assert!(text.contains("Ada: mic on, camera") && text.contains("too small"), "{text}");
+}
+
+#[test]
+fn beside_an_editor_there_is_one_picture_and_one_line() {
+    let t = samples::start();
+    for size in [(39, 11), (60, 8), (30, 8), (25, 30)] {
+        let (text, drawn) = screen_at(&samples::call(), t, size);
+        let [(role, rect)] = drawn.tiles[..] else { panic!("{size:?} {text}") };
+        assert_eq!(role, TileRole::Member(MemberId(0)), "Ada speaks");
+        assert!(rect.width == size.0 && rect.height >= 3, "{size:?} {rect:?}");
+        assert_eq!(drawn.roster, Some(2), "everybody who holds keys stands there");
+        for name in ["Ada", "Ben", "you"] {
+            let at = text.find(name).expect("named");
+            assert!(text[..at].lines().count() <= usize::from(rect.y), "{size:?} {text}");
+        }
+        assert!(text.lines().last().is_some_and(|l| l.starts_with("Ada · mic on")), "{text}");
+    }
+}
+
+#[test]
+fn beside_an_editor_a_question_or_a_pane_comes_first() {
+    let t = samples::start();
+    let mut model = samples::call();
+    model.set_knocks(vec![samples::knock(1)], t);
+    let (text, drawn) = screen_at(&model, t, (39, 11));
+    assert!(drawn.tiles.is_empty() && text.contains("k7qd-2mzr-x4vb-hn5t"), "{text}");
+    let mut model = samples::call();
+    model.press(Key::Char('i'), Press::Down, t);
+    assert!(screen_at(&model, t, (39, 11)).1.tiles.is_empty());
+}
+
+#[test]
+fn a_roster_that_leaves_no_room_for_a_picture_is_shown_in_words() {
+    let mut model = samples::call();
+    if let Screen::Call(call) = &mut model.screen {
+        let person = call.security.people[1].clone();
+        call.security.people.extend((10..18).map(|n| crate::tui::model::PersonInfo {
+            name: format!("Somebody with a long name {n}"),
+            member: n,
+            ..person.clone()
+        }));
+    }
+    let (text, drawn) = screen_at(&model, samples::start(), (30, 8));
+    assert!(drawn.tiles.is_empty() && drawn.roster.is_none(), "{text}");
 }
 
 #[test]

@@ -123,6 +123,17 @@ pub(super) fn framed(
     } else {
         pen::on_frame(buf, area, area.bottom() - 1, Side::Left, state);
     }
+    self::inside(model, tile, inside, buf)
+}
+
+/// What stands in a tile: words in its middle, or its picture, whose place is returned.
+pub(super) fn inside(
+    model: &Model,
+    tile: &TileInfo,
+    inside: Rect,
+    buf: &mut Buffer,
+) -> Option<(TileRole, Rect)> {
+    let theme = &model.theme;
     match strings::tile_words(tile) {
         None => Some((tile.role, inside)),
         Some(words) => {

@@ -476,7 +476,7 @@ impl World {
 
 pub(crate) fn event_of(send: Send) -> LinkEvent {
     match send {
-        Send::Control(b) => LinkEvent::Control(b),
+        Send::Control(b) | Send::Urgent(b) => LinkEvent::Control(b),
         Send::Datagram(b) => LinkEvent::Datagram(b),
         Send::Frame { bytes, .. } => LinkEvent::Frame(bytes),
     }

@@ -1,0 +1,292 @@
+//! How fast the far end of the line really eats.
+//!
+//! A write that returns only says that the next buffer has taken the bytes: the kernel's, the
+//! multiplexer's, ssh's, the terminal's own. What stands in them is delay nobody sees. So every
+//! frame begins and ends with a question that every terminal answers (DA1), and an answer says that
+//! all before its question has been *read and parsed*. The time between a frame's two answers is the
+//! time it took to be eaten, however long the way is (as with packet pairs: Keshav, "A
+//! Control-Theoretic Approach to Flow Control", SIGCOMM 1991); the first one alone, with nothing
+//! else under way, is the way there and back. A further frame is welcome only while what is under
+//! way is worth less than [`SLACK`] beyond the way itself.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The question: DA1. Three bytes, and its answer is never mistaken for a key.
+pub(super) const ASK: &[u8] = b"\x1b[c";
+/// Bytes may stand before the terminal for this long, beyond the way there and back.
+const SLACK: Duration = Duration::from_millis(40);
+/// Unanswered for so long, a terminal is taken for one that doesn't answer.
+const DEAF: Duration = Duration::from_secs(3);
+/// The way may change: shorter ones than now are remembered for this long.
+const MEMORY: Duration = Duration::from_secs(10);
+/// Frames under way at once, at most.
+const MOST: usize = 16;
+/// Two answers in one read are no closer than this.
+const LEAST: Duration = Duration::from_micros(250);
+/// Share of a new rate in the estimate.
+const NEW: f64 = 0.5;
+
+/// One question under way.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    /// Before a frame handed over then; `alone`: nothing else was under way.
+    Head { at: Instant, alone: bool },
+    /// Behind it.
+    Tail { at: Instant, bytes: usize },
+}
+
+/// Questions under way and what the answered ones told.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    marks: VecDeque<Mark>,
+    /// Bytes of frames whose second answer hasn't come.
+    under_way: usize,
+    /// When the first answer of the frame being eaten came.
+    eating_since: Option<Instant>,
+    rate: Option<f64>,
+    ways: VecDeque<(Instant, Duration)>,
+    last: Option<Duration>,
+    /// Questions given up: their answers may still come.
+    lost: usize,
+}
+
+impl Flow {
+    /// A frame of this many bytes is handed over. Whether it is to begin and end with [`ASK`].
+    pub(super) fn send(&mut self, bytes: usize, now: Instant) -> bool {
+        if self.lost > 0 || self.marks.len() >= 2 * MOST {
+            return false;
+        }
+        let alone = self.marks.is_empty();
+        self.marks.extend([Mark::Head { at: now, alone }, Mark::Tail { at: now, bytes }]);
+        self.under_way += bytes;
+        true
+    }
+
+    /// An answer came; `false`: nobody asked.
+    pub(super) fn answer(&mut self, now: Instant) -> bool {
+        if self.lost > 0 {
+            self.lost -= 1;
+            return true;
+        }
+        match self.marks.pop_front() {
+            None => return false,
+            Some(Mark::Head { at, alone }) => {
+                self.eating_since = Some(now);
+                if alone {
+                    self.way_is(now.saturating_duration_since(at), now);
+                }
+            }
+            Some(Mark::Tail { at, bytes }) => {
+                self.under_way = self.under_way.saturating_sub(bytes);
+                self.last = Some(now.saturating_duration_since(at));
+                let since = self.eating_since.take().unwrap_or(at);
+                let took = now.saturating_duration_since(since).max(LEAST).as_secs_f64();
+                let rate = bytes as f64 / took;
+                self.rate = Some(self.rate.map_or(rate, |known| known + NEW * (rate - known)));
+            }
+        }
+        true
+    }
+
+    /// Whether a further frame is welcome.
+    pub(super) fn is_open(&mut self, now: Instant) -> bool {
+        let (Mark::Head { at, .. } | Mark::Tail { at, .. }) = match self.marks.front() {
+            Some(oldest) => *oldest,
+            None => return true,
+        };
+        if now.saturating_duration_since(at) > DEAF {
+            // Whatever it is, it doesn't answer: then writing is all there is to go by.
+            self.lost = self.marks.len();
+            self.forget();
+            return true;
+        }
+        let Some(rate) = self.rate else { return false };
+        self.under_way as f64 <= rate * (self.way() + SLACK).as_secs_f64()
+    }
+
+    /// Bytes per second that the far end eats; `None`: not known.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+
+    /// From handing over a frame until the terminal had read it whole, the answer's way included.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last
+    }
+
+    /// Questions under way.
+    pub(super) fn waiting(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Nothing that was under way counts any more: the screen was given back.
+    pub(super) fn forget(&mut self) {
+        self.marks.clear();
+        self.under_way = 0;
+        self.eating_since = None;
+    }
+
+    fn way(&self) -> Duration {
+        self.ways.front().map_or(Duration::ZERO, |(_, way)| *way)
+    }
+
+    /// Shortest first; those that are longer and older than another say nothing.
+    fn way_is(&mut self, way: Duration, now: Instant) {
+        let old = |at: Instant| now.saturating_duration_since(at) > MEMORY;
+        while self.ways.front().is_some_and(|(at, _)| old(*at)) {
+            self.ways.pop_front();
+        }
+        while self.ways.back().is_some_and(|(_, known)| *known >= way) {
+            self.ways.pop_back();
+        }
+        if self.ways.len() < MOST {
+            self.ways.push_back((now, way));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A terminal behind a line: eats in order, answers what it has eaten.
+    struct Far {
+        rate: f64,
+        way: Duration,
+        free_at: Instant,
+        answers: VecDeque<Instant>,
+    }
+
+    impl Far {
+        fn take(&mut self, bytes: usize, now: Instant) {
+            let begins = self.free_at.max(now + self.way / 2);
+            self.free_at = begins + Duration::from_secs_f64(bytes as f64 / self.rate);
+            self.answers.extend([begins + self.way / 2, self.free_at + self.way / 2]);
+        }
+    }
+
+    /// Sends frames of `bytes` whenever the flow is open, looked at every 5 ms, for `seconds`;
+    /// returns frames sent in the last half, and the longest wait of one in it.
+    fn play(
+        flow: &mut Flow,
+        far: &mut Far,
+        bytes: usize,
+        seconds: u64,
+        t0: Instant,
+    ) -> (u32, Duration) {
+        let (mut frames, mut worst) = (0, Duration::ZERO);
+        let end = t0 + Duration::from_secs(seconds);
+        let mut now = t0;
+        let mut last = None::<Instant>;
+        while now < end {
+            while far.answers.front().is_some_and(|at| *at <= now) {
+                let at = far.answers.pop_front().expect("seen");
+                assert!(flow.answer(at));
+                if now > t0 + Duration::from_secs(seconds) / 2 {
+                    worst = worst.max(flow.last().expect("answered"));
+                }
+            }
+            let due = last.is_none_or(|l| now >= l + Duration::from_millis(33));
+            if due && flow.is_open(now) {
+                last = Some(now);
+                assert!(flow.send(bytes, now), "it answers: it is asked");
+                far.take(bytes, now);
+                frames += u32::from(now > t0 + Duration::from_secs(seconds) / 2);
+            }
+            now += Duration::from_millis(5);
+        }
+        (frames, worst)
+    }
+
+    fn far(rate: f64, way_ms: u64, t0: Instant) -> Far {
+        Far { rate, way: Duration::from_millis(way_ms), free_at: t0, answers: VecDeque::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_terminal_gets_every_frame() {
+        let t0 = Instant::now();
+        let (frames, worst) = play(&mut Flow::default(), &mut far(2e7, 1, t0), 20_000, 4, t0);
+        assert!(frames >= 55, "{frames}");
+        assert!(worst < Duration::from_millis(10), "{worst:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_one_gets_what_it_eats_and_no_queue() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        // 20 kB eat 80 ms: 12.5 frames a second at best.
+        let (frames, worst) = play(&mut flow, &mut far(250_000.0, 2, t0), 20_000, 8, t0);
+        assert!((40..=51).contains(&frames), "{frames} in 4 s");
+        assert!(worst < Duration::from_millis(90), "{worst:?}");
+        let rate = flow.rate().expect("known");
+        assert!((rate / 250_000.0 - 1.0).abs() < 0.1, "{rate}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_way_is_no_queue() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        // 200 ms there and back, fast enough for 30 frames a second.
+        let (frames, worst) = play(&mut flow, &mut far(2e6, 200, t0), 20_000, 10, t0);
+        assert!(frames >= 100, "{frames} in 5 s");
+        assert!(worst < Duration::from_millis(260), "{worst:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_follows_a_line_that_gets_slower_and_faster() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        let mut line = far(2e6, 20, t0);
+        play(&mut flow, &mut line, 20_000, 6, t0);
+        line.rate = 200_000.0;
+        let t1 = t0 + Duration::from_secs(6);
+        let (_, worst) = play(&mut flow, &mut line, 20_000, 12, t1);
+        assert!(worst < Duration::from_millis(160), "{worst:?}");
+        line.rate = 2e6;
+        let t2 = t1 + Duration::from_secs(12);
+        let (frames, _) = play(&mut flow, &mut line, 20_000, 8, t2);
+        assert!(frames >= 100, "{frames} in 4 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_answers_is_not_waited_for() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        assert!(flow.send(1000, t0));
+        assert!(!flow.is_open(t0 + Duration::from_secs(2)));
+        let later = t0 + Duration::from_secs(4);
+        assert!(flow.is_open(later));
+        assert!(!flow.send(1000, later), "nor asked again");
+        assert_eq!((flow.waiting(), flow.under_way), (0, 0));
+        // Until it has answered everything after all: it is asked again.
+        assert!(flow.answer(later) && !flow.send(1000, later));
+        assert!(flow.answer(later) && flow.send(1000, later));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_nobody_asked_for_change_nothing() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        for _ in 0..1000 {
+            assert!(!flow.answer(t0));
+        }
+        assert!(flow.is_open(t0) && flow.rate().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_under_way_are_bounded() {
+        let t0 = Instant::now();
+        let mut flow = Flow::default();
+        for _ in 0..1000 {
+            flow.send(10, t0);
+        }
+        assert_eq!(flow.waiting(), 2 * MOST);
+        for n in 0..2 * MOST as u64 {
+            assert!(flow.answer(t0 + Duration::from_millis(n)));
+        }
+        assert!(!flow.answer(t0 + Duration::from_millis(1)));
+        assert!(flow.ways.len() <= MOST && flow.under_way == 0);
+    }
+}
