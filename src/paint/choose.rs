@@ -122,7 +122,7 @@ impl<const N: usize> Work for Job<'_, N> {
                 });
                 let first = row * stride + block * LANES;
                 let here = LANES.min(self.shadow.cols - block * LANES);
-                if N == 1 || self.depth == Depth::Mono {
+                if N == 1 || self.depth == Depth::Mono || self.driver.dots() {
                     for l in 0..here {
                         let cell: [[f32; 3]; N] = std::array::from_fn(|k| cells[k].map(|c| c[l]));
                         let at = (block * LANES + l, row);
@@ -326,7 +326,12 @@ impl<const N: usize> Job<'_, N> {
             for (k, sample) in cell.iter().enumerate() {
                 pattern |= u8::from(luma(sample) > 128.0) << k;
             }
-            (pattern, Ink::DEFAULT)
+            // Of dots the number tells the brightness: their colour is lifted half-way to full.
+            let mean: [f32; 3] =
+                std::array::from_fn(|c| cell.iter().map(|s| s[c]).sum::<f32>() / N as f32);
+            let peak = mean.iter().fold(1.0f32, |a, b| a.max(*b)) / 255.0;
+            let lift = 1.0 / peak.sqrt();
+            (pattern, self.depth.ink(mean.map(|v| (v * lift).min(255.0))))
         };
         let near = {
             let look = |ink: Ink| ink.look([0; 3]).map(f32::from);
@@ -355,7 +360,7 @@ impl<const N: usize> Job<'_, N> {
     /// mixes two palette colours where none is right.
     #[inline(always)]
     fn dither(&self, row: usize, samples: &mut [f32]) {
-        let height = self.depth.dither();
+        let height = if self.driver.dots() { Depth::Mono.dither() } else { self.depth.dither() };
         if height == 0.0 || self.driver.ramp().is_some() {
             return;
         }

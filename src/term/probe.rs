@@ -218,6 +218,7 @@ impl Probe {
         let depth = depth(&environment, &terminal, &mut why);
         let sync = replies.sync == Some(true);
         let octants = octants(&environment, &replies, &mut why);
+        let mode = if octants && mode == Mode::Sextant { Mode::Octant } else { mode };
         let (kitty, sixel) = pixels(&environment, &replies, &mut why);
         why.push(match replies.sync {
             Some(true) => "frames shown at once: the terminal knows mode 2026".into(),
@@ -574,6 +575,7 @@ mod tests {
             let replies = Replies { version, octant_width: width, ..answered() };
             let p = Probe::decide(env(&xterm), replies.clone(), (80, 24), (0, 0));
             assert_eq!(p.octants, draws, "{:?}", replies.version);
+            assert_eq!(p.mode == Mode::Octant, draws);
             let tmux = env(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]);
             assert!(!Probe::decide(tmux, replies, (80, 24), (0, 0)).octants);
         }

@@ -1,7 +1,9 @@
 //! The ways to draw with glyphs, one driver per file behind [`Glyphs`].
 
 mod ascii;
+mod braille;
 mod half;
+mod octant;
 mod quadrant;
 mod sextant;
 
@@ -10,6 +12,8 @@ mod sextant;
 pub enum Mode {
     /// ASCII ramp, one sample per cell: works everywhere.
     Ascii,
+    /// Braille dots, 2×4 per cell, one colour on the terminal's own background.
+    Braille,
     /// Upper and lower half blocks, 1×2 samples per cell: any UTF-8 terminal.
     #[default]
     Half,
@@ -17,6 +21,8 @@ pub enum Mode {
     Quadrant,
     /// Sextants (Unicode 13), 2×3 samples per cell.
     Sextant,
+    /// Octants (Unicode 16), 2×4 samples per cell.
+    Octant,
 }
 
 /// What a mode's driver knows: its samples per cell and the glyph of each pattern.
@@ -31,13 +37,18 @@ pub(crate) trait Glyphs: Sync {
     fn ramp(&self) -> Option<&'static [f32]> {
         None
     }
+    /// Glyphs are dots, not areas: one colour on the terminal's own background.
+    fn dots(&self) -> bool {
+        false
+    }
     /// The word for it on screen and in flags.
     fn name(&self) -> &'static str;
 }
 
 impl Mode {
     /// All modes, plainest first.
-    pub const ALL: [Mode; 4] = [Mode::Ascii, Mode::Half, Mode::Quadrant, Mode::Sextant];
+    pub const ALL: [Mode; 6] =
+        [Mode::Ascii, Mode::Braille, Mode::Half, Mode::Quadrant, Mode::Sextant, Mode::Octant];
 
     pub(crate) fn driver(self) -> &'static dyn Glyphs {
         match self {
@@ -45,6 +56,8 @@ impl Mode {
             Mode::Half => &half::Half,
             Mode::Quadrant => &quadrant::Quadrant,
             Mode::Sextant => &sextant::Sextant,
+            Mode::Braille => &braille::Braille,
+            Mode::Octant => &octant::Octant,
         }
     }
 
@@ -53,19 +66,16 @@ impl Mode {
         self.driver().samples()
     }
 
-    /// The word for it on screen and in flags: `ascii`, `half`, `quadrant`, `sextant`.
+    /// The word for it on screen and in flags: `ascii`, `braille`, `half`, `quadrant`, `sextant`,
+    /// `octant`.
     pub fn name(self) -> &'static str {
         self.driver().name()
     }
 
     /// The next mode, in the order of [`Mode::ALL`], round and round.
     pub fn next(self) -> Mode {
-        match self {
-            Mode::Ascii => Mode::Half,
-            Mode::Half => Mode::Quadrant,
-            Mode::Quadrant => Mode::Sextant,
-            Mode::Sextant => Mode::Ascii,
-        }
+        let at = Self::ALL.iter().position(|mode| *mode == self).unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
     }
 }
 
@@ -85,8 +95,27 @@ impl std::str::FromStr for Mode {
 
 /// The word is no graphics mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("graphics mode must be one of: ascii, half, quadrant, sextant")]
+#[error("graphics mode must be one of: ascii, braille, half, quadrant, sextant, octant")]
 pub struct UnknownMode;
+
+/// A character of the basic or a supplementary plane in UTF-8 (RFC 3629), and its length.
+const fn utf8(code: u32) -> ([u8; 4], u8) {
+    match code {
+        0..0x80 => ([code as u8, 0, 0, 0], 1),
+        0x80..0x800 => ([0xc0 | (code >> 6) as u8, part(code, 0), 0, 0], 2),
+        0x800..0x1_0000 => ([0xe0 | (code >> 12) as u8, part(code, 6), part(code, 0), 0], 3),
+        _ => ([0xf0 | (code >> 18) as u8, part(code, 12), part(code, 6), part(code, 0)], 4),
+    }
+}
+
+const fn part(code: u32, shift: u32) -> u8 {
+    0x80 | (code >> shift & 0x3f) as u8
+}
+
+/// One entry of a table of characters.
+fn text((bytes, length): &'static ([u8; 4], u8)) -> &'static str {
+    std::str::from_utf8(&bytes[..usize::from(*length)]).unwrap_or(" ")
+}
 
 #[cfg(test)]
 mod tests {
