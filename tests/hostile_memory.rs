@@ -279,6 +279,7 @@ async fn what_lives_after_many_hostile_knocks_is_what_lived_after_few() {
     tokio::task::LocalSet::new().run_until(many_and_few()).await;
 }
 
+#[expect(clippy::disallowed_macros, reason = "the figures, with --no-capture")]
 async fn many_and_few() {
     let mut door = Door::open().await;
     sleep(CALM).await;
