@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// And at most this long.
 const LONGEST: Duration = Duration::from_secs(240);
 /// No picture for so long tells nothing about the terminal.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 /// Plainer modes, in this order.
 const PLAINER: [Mode; 4] = [Mode::Octant, Mode::Sextant, Mode::Quadrant, Mode::Half];
 
@@ -136,7 +136,7 @@ mod tests {
         let mut t = instant();
         let mut ladder = Ladder::new(Mode::Sextant, Depth::True);
         for _ in 0..20 {
-            t += Duration::from_secs(2);
+            t += Duration::from_secs(3);
             assert_eq!(ladder.step(Quality::MAX, 1.0, t), None);
         }
     }
