@@ -8,6 +8,7 @@ mod figures;
 mod headless;
 pub mod identity;
 mod keeper;
+mod ladder;
 pub mod log;
 pub mod loopback;
 mod mischief;

@@ -2,6 +2,7 @@
 //! frame in flight.
 
 use crate::app::exit::{Exit, Failure};
+use crate::app::ladder::Ladder;
 use crate::app::options::Graphics;
 use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
@@ -197,6 +198,8 @@ pub struct Stage {
     events: Option<Events>,
     output: Output,
     board: Board,
+    /// `None`: the user chose the mode.
+    ladder: Option<Ladder>,
     probe: Probe,
     drawn_at: Option<Instant>,
     dirty: bool,
@@ -224,6 +227,8 @@ impl Stage {
                 .next("use --plain"));
         }
         let mode = graphics.mode(&probe);
+        let auto = graphics == Graphics::Auto;
+        let ladder = auto.then(|| Ladder::new(mode, probe.depth));
         let (waker, wakes) = sync_channel(QUEUE);
         let bug = |e: term::TermError| Failure::new(Exit::Device, e);
         let ready = waker.clone();
@@ -246,6 +251,7 @@ impl Stage {
             events: Some(events),
             output,
             board,
+            ladder,
             probe,
             drawn_at: None,
             dirty: true,
@@ -266,7 +272,9 @@ impl Stage {
 
     /// Next graphics mode.
     pub fn next_graphics(&mut self) {
+        self.ladder = None;
         self.board.mode = self.board.mode.next();
+        self.board.depth = self.probe.depth;
         self.invalidate();
     }
 
@@ -277,7 +285,6 @@ impl Stage {
 
     /// The screen may show anything: everything is drawn anew.
     pub fn invalidate(&mut self) {
-        self.board.depth = self.probe.depth;
         self.board.invalidate();
         self.dirty = true;
     }
@@ -330,6 +337,11 @@ impl Stage {
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
             term::Event::Reply(reply) => {
                 if self.probe.learn(reply) {
+                    if self.ladder.is_some() {
+                        self.board.mode = self.probe.mode;
+                        self.ladder = Some(Ladder::new(self.probe.mode, self.probe.depth));
+                    }
+                    self.board.depth = self.probe.depth;
                     self.board.composer.set(self.probe.depth, self.probe.sync);
                     self.invalidate();
                 }
@@ -377,7 +389,14 @@ impl Stage {
         }
         self.dirty = false;
         self.drawn_at = Some(now);
-        let (bytes, whole) = self.board.compose(model, now, self.output.stats().drain);
+        let stats = self.output.stats();
+        let (bytes, whole) = self.board.compose(model, now, stats.drain);
+        if let (Some(ladder), Some(lambda)) = (&mut self.ladder, self.board.dearest)
+            && let Some((mode, depth)) = ladder.step(lambda, stats.fps, now)
+        {
+            (self.board.mode, self.board.depth) = (mode, depth);
+            self.board.invalidate();
+        }
         if bytes.is_empty() {
             return whole.or(shown);
         }
@@ -451,6 +470,8 @@ pub struct Board {
     pictures: Arc<Pictures>,
     decifps: u16,
     pace: Pace,
+    /// What a byte costs in the tile where it costs most of those just painted.
+    dearest: Option<f32>,
 }
 
 /// How many pictures a second the terminal lets us paint: what the senders are asked for. More
@@ -508,7 +529,17 @@ impl Board {
         composer.keep_screens();
         let slots = BTreeMap::new();
         let pace = Pace::new(decifps);
-        Self { composer, slots, mode, depth, cell_px: (1, 2), pictures, decifps, pace }
+        Self {
+            composer,
+            slots,
+            mode,
+            depth,
+            cell_px: (1, 2),
+            pictures,
+            decifps,
+            pace,
+            dearest: None,
+        }
     }
 
     fn invalidate(&mut self) {
@@ -531,6 +562,7 @@ impl Board {
         let (mode, depth, cell_px) = (self.mode, self.depth, self.cell_px);
         let (slots, pictures) = (&mut self.slots, &self.pictures);
         let speaking = speaking(model);
+        let mut dearest: Option<f32> = None;
         // One budget of bytes for all tiles: by their size, and more for who speaks.
         let weight = |role: TileRole, rect: ratatui::layout::Rect| {
             let times = if speaking.contains(&role) { SPEAKER } else { 1.0 };
@@ -573,10 +605,13 @@ impl Board {
                         let share = budget * weight(*role, *rect) / whole.max(1.0);
                         painter.quality().learn(stats.bytes, share as usize);
                     }
+                    let lambda = painter.quality().lambda();
+                    dearest = Some(dearest.map_or(lambda, |dearest| dearest.max(lambda)));
                 }
             },
         );
         let drawn = drawn.into_inner();
+        self.dearest = dearest;
         self.slots.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
         self.pace.frame();
         self.pace.step(self.decifps, now);
