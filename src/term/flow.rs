@@ -3,11 +3,13 @@
 //! A write that returns only says that the next buffer has taken the bytes: the kernel's, the
 //! multiplexer's, ssh's, the terminal's own. What stands in them is delay nobody sees. So every
 //! frame begins and ends with a question that every terminal answers (DA1), and an answer says that
-//! all before its question has been *read and parsed*. The time between a frame's two answers is the
-//! time it took to be eaten, however long the way is (as with packet pairs: Keshav, "A
-//! Control-Theoretic Approach to Flow Control", SIGCOMM 1991); the first one alone, with nothing
-//! else under way, is the way there and back. A further frame is welcome only while what is under
-//! way is worth less than [`SLACK`] beyond the way itself.
+//! all before its question has been *read and parsed*. The first answer, with nothing else under way,
+//! tells how long the way there and back is. From when a frame could have been begun – it had got
+//! there, and the one before was eaten – until its second answer is the time it took to be eaten,
+//! naps of the reader included; the time between the two answers alone would not see those (as packet
+//! pairs overrate a link that serves in bursts: Dovrolis et al., "Packet-Dispersion Techniques and a
+//! Capacity-Estimation Methodology", IEEE/ACM ToN 12(6), 2004). A further frame is welcome only while
+//! what is under way is worth less than [`SLACK`] beyond the way itself.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,8 +27,8 @@ const MEMORY: Duration = Duration::from_secs(10);
 const MOST: usize = 16;
 /// Two answers in one read are no closer than this.
 const LEAST: Duration = Duration::from_micros(250);
-/// Share of a new rate in the estimate.
-const NEW: f64 = 0.5;
+/// Share of a new frame's time per byte in the estimate.
+const NEW: f64 = 0.4;
 
 /// One question under way.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +45,10 @@ pub(super) struct Flow {
     marks: VecDeque<Mark>,
     /// Bytes of frames whose second answer hasn't come.
     under_way: usize,
-    /// When the first answer of the frame being eaten came.
-    eating_since: Option<Instant>,
-    rate: Option<f64>,
+    /// When the last frame was eaten.
+    eaten: Option<Instant>,
+    /// Seconds a byte takes: their mean is the mean load, that of rates would favour the quick ones.
+    per_byte: Option<f64>,
     ways: VecDeque<(Instant, Duration)>,
     last: Option<Duration>,
     /// Questions given up: their answers may still come.
@@ -73,7 +76,6 @@ impl Flow {
         match self.marks.pop_front() {
             None => return false,
             Some(Mark::Head { at, alone }) => {
-                self.eating_since = Some(now);
                 if alone {
                     self.way_is(now.saturating_duration_since(at), now);
                 }
@@ -81,10 +83,13 @@ impl Flow {
             Some(Mark::Tail { at, bytes }) => {
                 self.under_way = self.under_way.saturating_sub(bytes);
                 self.last = Some(now.saturating_duration_since(at));
-                let since = self.eating_since.take().unwrap_or(at);
-                let took = now.saturating_duration_since(since).max(LEAST).as_secs_f64();
-                let rate = bytes as f64 / took;
-                self.rate = Some(self.rate.map_or(rate, |known| known + NEW * (rate - known)));
+                let there = at + self.way();
+                let began = self.eaten.map_or(there, |eaten| there.max(eaten));
+                self.eaten = Some(now);
+                let took = now.saturating_duration_since(began).max(LEAST).as_secs_f64();
+                let new = took / bytes.max(1) as f64;
+                let known = self.per_byte.unwrap_or(new);
+                self.per_byte = Some(known + NEW * (new - known));
             }
         }
         true
@@ -102,13 +107,13 @@ impl Flow {
             self.forget();
             return true;
         }
-        let Some(rate) = self.rate else { return false };
+        let Some(rate) = self.rate() else { return false };
         self.under_way as f64 <= rate * (self.way() + SLACK).as_secs_f64()
     }
 
     /// Bytes per second that the far end eats; `None`: not known.
     pub(super) fn rate(&self) -> Option<f64> {
-        self.rate
+        self.per_byte.map(f64::recip)
     }
 
     /// From handing over a frame until the terminal had read it whole, the answer's way included.
@@ -125,7 +130,7 @@ impl Flow {
     pub(super) fn forget(&mut self) {
         self.marks.clear();
         self.under_way = 0;
-        self.eating_since = None;
+        self.eaten = None;
     }
 
     fn way(&self) -> Duration {
@@ -248,6 +253,40 @@ mod tests {
         let t2 = t1 + Duration::from_secs(12);
         let (frames, _) = play(&mut flow, &mut line, 20_000, 8, t2);
         assert!(frames >= 100, "{frames} in 4 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_naps_is_as_fast_as_it_is_on_the_whole() {
+        let t0 = Instant::now();
+        let nap = Duration::from_millis(50);
+        let (mut flow, mut eaten, mut now) = (Flow::default(), 0.0f64, t0);
+        let (mut wanted, mut worst) = (VecDeque::new(), Duration::ZERO);
+        // It wakes every 50 ms, and then takes 12.5 kB at once: 250 kB/s.
+        for step in 0..1600u64 {
+            now += Duration::from_millis(5);
+            if now.saturating_duration_since(t0).as_millis() % nap.as_millis() == 0 {
+                let there: f64 = wanted.iter().map(|(_, bytes)| *bytes).sum();
+                eaten += there.min(12_500.0);
+                while wanted.front().is_some_and(|(_, bytes)| *bytes <= eaten) {
+                    let (_, bytes) = wanted.pop_front().expect("seen");
+                    eaten -= bytes;
+                    assert!(flow.answer(now) && flow.answer(now));
+                    if step > 400 {
+                        worst = worst.max(flow.last().expect("answered"));
+                    }
+                }
+                if wanted.is_empty() {
+                    eaten = 0.0;
+                }
+            }
+            if flow.is_open(now) {
+                assert!(flow.send(6_000, now));
+                wanted.push_back((now, 6_000.0));
+            }
+        }
+        let rate = flow.rate().expect("known");
+        assert!((60_000.0..500_000.0).contains(&rate), "{rate}");
+        assert!(worst <= Duration::from_millis(150), "{worst:?}");
     }
 
     #[tokio::test(start_paused = true)]
