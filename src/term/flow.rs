@@ -24,9 +24,10 @@ const DEAF: Duration = Duration::from_secs(3);
 /// The way may change: shorter ones than now are remembered for this long.
 const MEMORY: Duration = Duration::from_secs(10);
 /// Frames under way at once, at most.
-const MOST: usize = 16;
-/// Two answers in one read are no closer than this.
-const LEAST: Duration = Duration::from_micros(250);
+const MOST: usize = 8;
+/// A frame is taken to need at least this share of its round trip to be eaten: the first answer may
+/// have waited for a nap, too.
+const LEAST: u32 = 8;
 /// Share of a new frame's time per byte in the estimate.
 const NEW: f64 = 0.4;
 
@@ -86,8 +87,9 @@ impl Flow {
                 let there = at + self.way();
                 let began = self.eaten.map_or(there, |eaten| there.max(eaten));
                 self.eaten = Some(now);
-                let took = now.saturating_duration_since(began).max(LEAST).as_secs_f64();
-                let new = took / bytes.max(1) as f64;
+                let trip = now.saturating_duration_since(at).max(Duration::from_micros(100));
+                let took = now.saturating_duration_since(began).max(trip / LEAST);
+                let new = took.as_secs_f64() / bytes.max(1) as f64;
                 let known = self.per_byte.unwrap_or(new);
                 self.per_byte = Some(known + NEW * (new - known));
             }
@@ -107,7 +109,9 @@ impl Flow {
             self.forget();
             return true;
         }
-        let Some(rate) = self.rate() else { return false };
+        let Some(rate) = self.rate().filter(|_| self.marks.len() < 2 * MOST) else {
+            return false;
+        };
         self.under_way as f64 <= rate * (self.way() + SLACK).as_secs_f64()
     }
 
