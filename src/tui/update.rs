@@ -256,6 +256,19 @@ impl Model {
         may
     }
 
+    /// Whether there is anything for this action to act on, and this participant may: what the key
+    /// bar has.
+    pub fn offers(&self, action: Action) -> bool {
+        let may = self.security().is_some_and(|s| s.may_decide);
+        match action {
+            Action::Lock => may,
+            Action::Remove | Action::Admitter => may && self.chosen_person().is_some(),
+            Action::Readmit => may && self.chosen_barred().is_some(),
+            Action::VoidInvite => may && self.shows_invite(),
+            _ => true,
+        }
+    }
+
     /// Whom the people pane's keys can be about: everybody else in the call, and who was removed.
     fn choices(&self) -> Vec<Chosen> {
         let Some(security) = self.security() else { return Vec::new() };

@@ -154,7 +154,7 @@ fn key_bar(model: &Model, area: Rect, buf: &mut Buffer) {
         area = Rect { y: area.y + 1, height: area.height - 1, ..area };
     }
     let mut rows = keymap::valid(&model.places());
-    rows.retain(|r| !r.short.is_empty());
+    rows.retain(|r| !r.short.is_empty() && model.offers(r.action));
     const SPARE: [Action; 7] = [
         Action::Graphics,
         Action::Layout,
@@ -212,7 +212,9 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             rows.push(roster_row(model, call));
             roster = Some((call.security.epoch, rows.len()));
             for tile in &call.tiles {
-                let state = strings::tile_alert(tile).unwrap_or_else(|| {
+                // Pictures that nobody sees don't come: that is no alarm.
+                let alert = strings::tile_alert(tile).filter(|_| !strings::is_frozen(tile));
+                let state = alert.unwrap_or_else(|| {
                     format!("{}, {}", strings::mic(tile.mic), strings::camera(tile.camera))
                 });
                 rows.push(vec![(format!("{}: ", tile.name), theme.strong), (state, theme.text)]);

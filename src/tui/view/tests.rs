@@ -512,6 +512,14 @@ fn the_key_bar_shows_only_keys_that_work_now() {
     assert!(last(&samples::call()).contains("p people"));
     assert!(!last(&samples::waiting()).contains("p people"));
     assert!(last(&samples::waiting()).contains("y copy invite"));
+    let mut people = at_pane('p');
+    assert!(last(&people).contains("x remove") && !last(&people).contains("b bring back"));
+    people.chosen = Some(crate::tui::model::Chosen::Barred([9; 32]));
+    assert!(!last(&people).contains("x remove") && last(&people).contains("b bring back"));
+    if let Screen::Call(call) = &mut people.screen {
+        call.security.may_decide = false;
+    }
+    assert!(!last(&people).contains("bring back") && !last(&people).contains("k lock"));
     let mut knock = samples::call();
     knock.set_knocks(vec![samples::knock(1)], samples::start());
     let bar = last(&knock);
