@@ -13,7 +13,7 @@ use super::handshake::Stage;
 use super::wishes::Wish;
 use super::*;
 use crate::group::{self, Branch, Expect, OrderTaken, PendingJoin, Reason, RosterRow, Standing};
-use crate::identity::Credential;
+use crate::identity::{Credential, IdentityPublic, contact_proof, handshake};
 use crate::wire::control::Control;
 
 /// Members apart for this long, with nothing on its way that would bring them together, compare
@@ -185,8 +185,11 @@ impl Call {
         local.credential = self.my_credential();
         let check = Checker { group_id, now: now.wall };
         let (package, pending) = group::key_package(local, group_id, &check)?;
+        let Some(up) = self.links.get(&link).and_then(|l| l.up.as_ref()) else { return Ok(()) };
+        let proof = contact_proof(&self.identity.public(), &IdentityPublic(door));
+        let sealed = handshake::back(&proof, &self.transcript(up), &package);
         self.returning = Some(Returning { link, door, pending, until: now.mono + RETURN });
-        self.send_control(link, &Control::Back(package.into()));
+        self.send_control(link, &Control::Back(sealed.into()));
         self.event(Event::Returning(true));
         Ok(())
     }
@@ -228,7 +231,7 @@ impl Call {
     pub(super) fn take_back(
         &mut self,
         link: LinkId,
-        package: &[u8],
+        sealed: &[u8],
         now: Now,
     ) -> Result<(), CallError> {
         let (Some(group), Some(up)) =
@@ -237,14 +240,16 @@ impl Call {
             return Ok(());
         };
         let key = up.peer_key;
-        let credential = group
-            .read_key_package(package)
-            .ok()
-            .filter(|applicant| applicant.leaf_key == key)
-            .and_then(|applicant| Credential::decode(&applicant.credential).ok())
-            .filter(|c| c.leaf_key == key && c.verify(&group.id(), now.wall).is_ok());
-        let known = self.identity_at(link);
-        let Some(credential) = credential.filter(|c| known == Some(c.identity.0)) else {
+        let package = self.identity_at(link).and_then(|known| {
+            let proof = contact_proof(&self.identity.public(), &IdentityPublic(known));
+            let package = handshake::open_back(&proof, &self.transcript(up), sealed).ok()?;
+            let applicant = group.read_key_package(&package).ok()?;
+            let credential = Credential::decode(&applicant.credential).ok()?;
+            let same = applicant.leaf_key == key && credential.leaf_key == key;
+            let valid = credential.verify(&group.id(), now.wall).is_ok();
+            (same && valid && credential.identity.0 == known).then_some((package, credential))
+        });
+        let Some((package, credential)) = package else {
             self.counters.bad_group += 1;
             return Ok(());
         };
@@ -253,9 +258,9 @@ impl Call {
             return Ok(());
         }
         if !self.may_come_back(&credential.identity) {
-            return self.take_newcomer_back(link, credential, package, now);
+            return self.take_newcomer_back(link, credential, &package, now);
         }
-        self.wishes.add(Wish::Back { key, package: package.to_vec() });
+        self.wishes.add(Wish::Back { key, package });
         self.pursue(now)
     }
 

@@ -109,6 +109,26 @@ pub fn open_used(
     text.parse().map_err(|_| HandshakeError::NotProved)
 }
 
+/// Of a branch that gave way, to a member of the other: the key package to be added by, which names
+/// its owner. `k_proof` is that of the two ([`contact_proof`]): both know each other's identity. The
+/// first 16 bytes are a hash of the package, so that each has a key of its own.
+pub fn back(k_proof: &Secret<32>, transcript: &Transcript, package: &[u8]) -> Vec<u8> {
+    let hash = Sha256::new().chain_update(b"facetty back 1").chain_update(package).finalize();
+    let salt = hash.get(..SALT).unwrap_or_default();
+    let sealed = seal(k_proof, &[BACK, salt].concat(), transcript, package);
+    [salt, &sealed].concat()
+}
+
+/// The other member: opens it. Check the package's credential next.
+pub fn open_back(
+    k_proof: &Secret<32>,
+    transcript: &Transcript,
+    sealed: &[u8],
+) -> Result<Vec<u8>, HandshakeError> {
+    let (salt, sealed) = sealed.split_at_checked(SALT).ok_or(HandshakeError::NotProved)?;
+    open(k_proof, &[BACK, salt].concat(), transcript, sealed)
+}
+
 /// "Who are you?", asked by the side that dialled or by the other: shows that the asker knows the
 /// group's id, on this connection.
 pub fn question(group_id: &[u8; 16], transcript: &Transcript, dialled: bool) -> [u8; 32] {
@@ -157,6 +177,9 @@ pub fn contact_id(a: &IdentityPublic, b: &IdentityPublic) -> [u8; 8] {
 const ANSWER: &[u8] = b"facetty/1 answer";
 const PROOF: &[u8] = b"facetty/1 proof";
 const USED: &[u8] = b"facetty/1 used";
+const BACK: &[u8] = b"facetty/1 back";
+/// Bytes of a [`back`] message's hash.
+const SALT: usize = 16;
 
 fn mac(key: &Secret<32>, label: &[u8], transcript: &[u8; 96]) -> [u8; 32] {
     // The fixed-size key type makes this HMAC infallible: 32 bytes zero-padded to one block.
@@ -254,6 +277,29 @@ mod tests {
         let t = transcript(1, 2, 3);
         let reflected = Proof { sealed: answer(&k(9), &t, &answer_body()).sealed };
         assert_eq!(open_proof(&k(9), &t, &reflected), Err(HandshakeError::NotProved));
+    }
+
+    #[test]
+    fn a_package_on_its_way_back_is_for_one_member_on_one_connection() {
+        let t = transcript(1, 2, 3);
+        let sealed = back(&k(9), &t, b"Ben's key package");
+        assert!(!sealed.windows(3).any(|w| w == b"Ben"));
+        assert_eq!(open_back(&k(9), &t, &sealed).as_deref(), Ok(&b"Ben's key package"[..]));
+        let no = Err(HandshakeError::NotProved);
+        assert_eq!(open_back(&k(8), &t, &sealed), no);
+        assert_eq!(open_back(&k(9), &transcript(0, 2, 3), &sealed), no);
+        for cut in 0..sealed.len() {
+            assert_eq!(open_back(&k(9), &t, &sealed[..cut]), no);
+        }
+        for bit in 0..sealed.len() * 8 {
+            let mut bytes = sealed.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open_back(&k(9), &t, &bytes), no);
+        }
+        // Two packages, two keys: what they have in common doesn't show.
+        let (a, b) = (back(&k(9), &t, &[7; 64]), back(&k(9), &t, &[&[7; 63][..], &[8]].concat()));
+        assert_ne!(a[..SALT], b[..SALT]);
+        assert_ne!(a[SALT..SALT + 32], b[SALT..SALT + 32]);
     }
 
     #[test]

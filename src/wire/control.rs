@@ -97,7 +97,8 @@ pub enum Control {
     Branch(Bytes),
     /// The same in answer to the other side's, with proofs: both decide by the two answers.
     BranchAnswer(Bytes),
-    /// "My branch lost: take me back." An MLS key package of the same leaf key and credential.
+    /// "My branch lost: take me back." An MLS key package of the same leaf key and credential, sealed
+    /// for the two at this connection's ends, for it names its owner.
     Back(Bytes),
     /// People whose connections to expect: members of a branch that gave way, or those who may let
     /// them in. To somebody who asked to be taken back it also means: not here.
@@ -303,7 +304,7 @@ impl Control {
             GRANT => Self::Grant(own(r.rest("grant", WORD_CAP)?)),
             BRANCH => Self::Branch(own(r.rest("branch", BRANCH_CAP)?)),
             BRANCH_ANSWER => Self::BranchAnswer(own(r.rest("branch", BRANCH_CAP)?)),
-            BACK => Self::Back(own(r.rest("key package", KEY_PACKAGE_CAP)?)),
+            BACK => Self::Back(own(r.rest("sealed key package", KEY_PACKAGE_CAP + 32)?)),
             INTRODUCE => {
                 let people = r.varint_max("list of people", MEMBERS_CAP)?;
                 let mut person = || {

@@ -369,11 +369,12 @@ impl State {
             .collect()
     }
 
-    /// What was received by one participant of another.
+    /// What was received by one participant of another; of one that came back from another branch,
+    /// what was received since: it has a new number.
     pub(super) fn direction(&self, receiver: usize, sender: usize) -> Option<&Direction> {
         self.directions
             .iter()
-            .find(|((to, from), _)| *to == receiver && self.who.get(from) == Some(&sender))
+            .rfind(|((to, from), _)| *to == receiver && self.who.get(from) == Some(&sender))
             .map(|(_, direction)| direction)
     }
 
