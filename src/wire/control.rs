@@ -34,6 +34,9 @@ pub const MEMBERS_CAP: usize = 64;
 /// Most addresses of one member.
 pub const ADDRESSES_CAP: usize = 16;
 
+/// Most bytes of a sealed key package: salt and tag take 16 each.
+const BACK_CAP: usize = KEY_PACKAGE_CAP + 32;
+
 /// One message on the control stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -304,7 +307,7 @@ impl Control {
             GRANT => Self::Grant(own(r.rest("grant", WORD_CAP)?)),
             BRANCH => Self::Branch(own(r.rest("branch", BRANCH_CAP)?)),
             BRANCH_ANSWER => Self::BranchAnswer(own(r.rest("branch", BRANCH_CAP)?)),
-            BACK => Self::Back(own(r.rest("sealed key package", KEY_PACKAGE_CAP + 32)?)),
+            BACK => Self::Back(own(r.rest("sealed key package", BACK_CAP)?)),
             INTRODUCE => {
                 let people = r.varint_max("list of people", MEMBERS_CAP)?;
                 let mut person = || {

@@ -170,7 +170,7 @@ fn every_kind_keeps_to_its_cap() {
         (SEALED, SEALED_CAP),
         (GRANT, WORD_CAP),
         (BRANCH, BRANCH_CAP),
-        (BACK, KEY_PACKAGE_CAP),
+        (BACK, BACK_CAP),
         (ORDER, ORDER_CAP),
         (EQUIVOCATION, WORD_CAP),
     ] {
