@@ -11,7 +11,8 @@ const FEW: f32 = 10.0;
 const TOO_LONG: Duration = Duration::from_secs(3);
 /// At this price there is room for the step above …
 const CHEAP: f32 = 1.0;
-/// … when it lasts this long; twice as long after each step that had to be taken back.
+/// … when it lasts this long; twice as long for each further step up: one that has to be taken back
+/// costs two whole screens.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// And at most this long.
 const LONGEST: Duration = Duration::from_secs(240);

@@ -188,14 +188,11 @@ impl Figures {
         )
     }
 
-    fn tell(&self, stats: Option<StatsAs>, to: &mut impl Write) {
-        let text = match stats {
-            None => return,
-            Some(StatsAs::Text) => format!("{} pictures · {}", self.pictures, self.line()),
-            Some(StatsAs::Json) => self.json().to_string(),
-        };
-        // Whoever closed it doesn't want to know.
-        let _ = writeln!(to, "{text}");
+    fn told(&self, stats: StatsAs) -> String {
+        match stats {
+            StatsAs::Text => format!("{} pictures · {}", self.pictures, self.line()),
+            StatsAs::Json => self.json().to_string(),
+        }
     }
 }
 
@@ -217,11 +214,10 @@ fn painter(options: &PlayOptions, mode: Mode, depth: Depth) -> Painter {
 
 /// Writes the bytes for a terminal of this size; the source's clock runs as fast as it is read.
 fn to_output(options: &PlayOptions, (cols, rows): (u16, u16)) -> Result<Exit, Failure> {
-    if matches!(options.source, VideoSpec::Camera(_) | VideoSpec::Pipe(_))
-        && options.frames.is_none()
-    {
-        return Err(Failure::new(Exit::Usage, "this source never ends: say how many --frames"));
-    }
+    // Files are played round and round, too.
+    let frames = options.frames.ok_or_else(|| {
+        Failure::new(Exit::Usage, "without a terminal nobody can end it: say how many --frames")
+    })?;
     let mode = match options.graphics {
         Graphics::Auto => Mode::Sextant,
         Graphics::Only(mode) => mode,
@@ -237,7 +233,7 @@ fn to_output(options: &PlayOptions, (cols, rows): (u16, u16)) -> Result<Exit, Fa
     let mut stdout = std::io::stdout().lock();
     let mut bytes = Vec::new();
     let mut at = origin;
-    while options.frames.is_none_or(|n| figures.pictures < n) {
+    while figures.pictures < frames {
         let mono = if live { instant() } else { at };
         let now = Now { mono, ..Clock::Real.now() };
         let lost = |e| Failure::new(Exit::Device, e);
@@ -266,7 +262,10 @@ fn to_output(options: &PlayOptions, (cols, rows): (u16, u16)) -> Result<Exit, Fa
         at = source.due().filter(|due| *due > at).unwrap_or(at + gap(decifps));
     }
     drop(stdout);
-    figures.tell(options.stats, &mut std::io::stderr());
+    if let Some(stats) = options.stats {
+        // Whoever closed it doesn't want to know.
+        let _ = writeln!(std::io::stderr(), "{}", figures.told(stats));
+    }
     Ok(Exit::Ended)
 }
 
@@ -311,12 +310,7 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
     let exit = end?;
     let mut out = Out::default();
     if let (Some(figures), Some(stats)) = (&player.figures, player.options.stats) {
-        match stats {
-            StatsAs::Text => {
-                out.line(format_args!("{} pictures · {}", figures.pictures, figures.line()));
-            }
-            StatsAs::Json => out.line(figures.json()),
-        }
+        out.line(figures.told(stats));
     }
     out.end(exit)
 }
@@ -360,8 +354,11 @@ impl Player {
     fn play(&mut self, terminal: &mut Terminal) -> Result<Exit, Failure> {
         loop {
             let now = instant();
-            let soon = self.source.due().map_or(POLL, |due| due.saturating_duration_since(now));
-            match self.wakes.recv_timeout(soon.min(POLL)) {
+            // A picture that waits for the terminal, or a device that delivers when it likes, is
+            // looked after often; else the next picture is what comes next.
+            let due = self.source.due().filter(|_| self.newest.is_none());
+            let soon = due.map_or(POLL, |due| due.saturating_duration_since(now));
+            match self.wakes.recv_timeout(soon) {
                 Ok(event) => {
                     if let Some(exit) = self.event(event, terminal)? {
                         return Ok(exit);
@@ -487,9 +484,8 @@ impl Player {
                     _ => {}
                 }
             }
-            term::Event::Resize { .. } | term::Event::Resumed | term::Event::Focus(true) => {
-                self.place(terminal);
-            }
+            term::Event::Resize { .. } | term::Event::Resumed => self.place(terminal),
+            term::Event::Focus(true) => self.painter.invalidate(),
             term::Event::Reply(Reply::Attributes(_)) if self.probe.is_complete() => {
                 self.output.answered();
                 self.arrived(instant());

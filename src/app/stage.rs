@@ -358,13 +358,11 @@ impl Stage {
     fn settle(&mut self) {
         let patience = self.output.stats().last * 2 + Duration::from_millis(100);
         let until = instant() + patience.min(Duration::from_secs(1));
-        while self.output.unanswered() > 0 {
+        while self.output.unanswered() > 0 && self.held.len() < QUEUE {
             let left = until.saturating_duration_since(instant());
             match self.wakes.recv_timeout(left) {
                 Ok(Wake::Term(event @ term::Event::Reply(_))) => self.terminal_event(&event),
-                Ok(wake) if self.held.len() < QUEUE => self.held.push_back(wake),
-                // The oldest that could be kept are; whoever sends more than that waits anyway.
-                Ok(_) => {}
+                Ok(wake) => self.held.push_back(wake),
                 Err(_) => return,
             }
         }

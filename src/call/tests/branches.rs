@@ -160,3 +160,23 @@ fn two_who_do_not_know_where_the_other_is_hear_it_from_those_who_know_both() {
     world.run(secs(60));
     world.talk(&[0, 1, 2, 3]);
 }
+
+#[test]
+fn on_the_way_back_nobody_on_the_line_learns_a_name() {
+    let mut world = World::of(5);
+    let names: Vec<_> = world.view(0).members.iter().map(|m| m.claimed.clone()).collect();
+    world.carried.clear();
+    world.partition(&[0, 1, 2], &[3, 4]);
+    world.run(secs(40));
+    world.apart.clear();
+    world.run(secs(30));
+    world.agree(&[0, 1, 2, 3, 4]);
+    assert!(world.saw(3, |e| matches!(e, Event::Returning(true))) >= 1);
+    for name in names {
+        // Shorter ones stand in random bytes by chance.
+        assert!(name.len() >= 4, "{name}");
+        let name = name.as_bytes();
+        let named = |b: &bytes::Bytes| b.windows(name.len()).any(|w| w == name);
+        assert!(!world.carried.iter().any(named), "{name:?}");
+    }
+}
