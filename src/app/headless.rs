@@ -390,7 +390,8 @@ impl Lines {
                 self.write(json!({"event": "sequencer_silent", "silent": silent}));
             }
             Event::Succession { split } => {
-                self.write(json!({"event": "succession", "split": split}));
+                let without = &view.call.without;
+                self.write(json!({"event": "succession", "split": split, "without": without}));
             }
             Event::Equivocation { by, name } => {
                 self.write(json!({"event": "equivocation", "member": by.0, "name": name}));

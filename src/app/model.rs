@@ -296,8 +296,18 @@ fn words_state(view: &NodeView, showing: &Showing) -> WordsState {
 
 /// What is wrong with the group now.
 fn trouble(call: &CallView) -> Option<String> {
-    if call.split {
-        return Some("split: this branch has no majority of the group".to_owned());
+    // What nobody can know here stands here as long as it is so.
+    let unknown = |who: &str| format!("whom {who} removed last may not be known here");
+    match (&call.without, call.split) {
+        (Some(name), true) => {
+            let unknown = unknown("they");
+            return Some(format!("split from {name} and others, no majority: {unknown}"));
+        }
+        (None, true) => return Some("split: this branch has no majority of the group".to_owned()),
+        (Some(name), false) => {
+            return Some(format!("{name} led and is not heard: {}", unknown(name)));
+        }
+        (None, false) => {}
     }
     let silent = call.sequencer_silent.filter(|s| *s >= Duration::from_secs(3))?;
     Some(format!("who orders the group was last heard {} s ago", silent.as_secs()))
@@ -316,6 +326,14 @@ fn ledger(call: &CallView, showing: &Showing) -> String {
     format!("{} lines, ends {}{kept}", call.ledger.lines, head.join(" "))
 }
 
+/// The same in a word or two.
+fn apart(call: &CallView) -> Option<String> {
+    let without = call.without.as_ref().map(|name| format!("without {name}"));
+    let split = call.split.then(|| "split".to_owned());
+    let parts: Vec<_> = split.into_iter().chain(without).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> SecurityInfo {
     let call = &view.call;
     let name = |id: MemberId| call.members.iter().find(|m| m.id == id).map(|m| m.name.clone());
@@ -329,6 +347,7 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
         barred: call.barred.iter().map(barred).collect(),
         may_decide: call.may_decide,
         trouble: trouble(call),
+        apart: apart(call),
         ledger: ledger(call, showing),
         people: call
             .members

@@ -169,6 +169,9 @@ impl Call {
             // Whatever we said before it took its seat, it may not have understood.
             self.greet(from, link, now);
         }
+        if theirs == ours {
+            self.meet_predecessor(from);
+        }
         if theirs == ours && !heartbeat.beat.is_empty() {
             self.take_beat(from, &heartbeat.beat, now);
         }

@@ -59,6 +59,11 @@ impl Change {
         }
     }
 
+    /// The epoch was entered by a Welcome: another branch, or the first one.
+    pub(super) fn by_welcome(&self) -> bool {
+        self.by.is_none()
+    }
+
     /// What is shown as the reason of an epoch.
     pub(super) fn why(&self, _roster: &Roster) -> EpochWhy {
         match self {

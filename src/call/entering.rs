@@ -16,6 +16,7 @@ const CONTRADICTS: Duration = Duration::from_secs(5);
 impl Call {
     /// Follows the group into its current epoch: people, keys, roster, words.
     pub(super) fn enter_epoch(&mut self, now: Now, change: Change) -> Result<(), CallError> {
+        self.note_predecessor(&change);
         let Some(group) = &self.group else { return Ok(()) };
         let roster = group.roster();
         let me = group.me();

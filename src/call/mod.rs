@@ -120,6 +120,8 @@ pub struct Call {
     entered_wall: Wall,
     /// Who led in it.
     leader: Option<MemberId>,
+    /// Whoever led before somebody took over, until heard in this branch.
+    without: Option<succession::Predecessor>,
     pulse: Pulse,
     ballot: Ballot,
     offers: Offers,
@@ -208,6 +210,7 @@ impl Call {
             entered: now.mono,
             entered_wall: now.wall,
             leader: None,
+            without: None,
             pulse: Pulse::new(now),
             ballot: Ballot::default(),
             offers: Offers::default(),

@@ -9,7 +9,7 @@
 
 use super::beat::{Place, UNHEARD};
 use super::*;
-use crate::group::Grant;
+use crate::group::{Grant, Succession};
 use crate::wire::control::Control;
 use std::collections::BTreeSet;
 
@@ -44,6 +44,14 @@ struct Campaign {
     term: u32,
     since: Instant,
     grants: BTreeMap<MemberId, Grant>,
+}
+
+/// Who led until somebody took over. What they decided before they fell silent may not have
+/// arrived, a removal for instance: a branch that began without them may have somebody in it who
+/// is out elsewhere, and nobody in it can know.
+pub(super) struct Predecessor {
+    pub(super) identity: crate::identity::IdentityPublic,
+    pub(super) name: String,
 }
 
 /// Who hears whom, as one member knows it.
@@ -246,6 +254,28 @@ impl Call {
         // Our own grant binds us as well: we lead on in the new term, with whoever granted it.
         let waited = self.ballot.campaign.as_ref().is_some_and(|c| c.since + BETTER <= now.mono);
         self.count_votes(waited, now)
+    }
+
+    /// Remembers without whom an epoch begins. To be called with the people of before.
+    pub(super) fn note_predecessor(&mut self, change: &Change) {
+        if change.by_welcome() {
+            self.without = None;
+        }
+        let took_over =
+            matches!(change.succession, Some(Succession::Majority | Succession::Split));
+        let peer = self.leader.filter(|_| took_over).and_then(|id| self.peers.members.get(&id));
+        if let Some(peer) = peer {
+            let identity = peer.credential.identity;
+            self.without = Some(Predecessor { identity, name: peer.credential.name.to_string() });
+        }
+    }
+
+    /// Somebody is heard in our branch: now they know of it, and we of what they decided.
+    pub(super) fn meet_predecessor(&mut self, member: MemberId) {
+        let identity = self.peers.members.get(&member).map(|peer| peer.credential.identity);
+        if self.without.as_ref().is_some_and(|before| Some(before.identity) == identity) {
+            self.without = None;
+        }
     }
 
     /// Asks everybody for grants in a new term.

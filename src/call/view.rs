@@ -43,6 +43,10 @@ pub struct CallView {
     pub barred: Vec<BarredView>,
     /// This is a branch without a majority, which may have to give way.
     pub split: bool,
+    /// Who led until somebody took over because they were silent, by name, as long as they are
+    /// unheard in this branch: what they decided meanwhile, a removal for instance, is not known
+    /// here.
+    pub without: Option<String>,
     /// This participant is on its way back from a branch that gave way.
     pub returning: bool,
     /// Whoever orders the group's changes was not heard for this long, if longer than it should.
@@ -212,6 +216,7 @@ impl Call {
             locked: self.group.as_ref().is_some_and(|g| g.state().lock.is_some()),
             barred: self.barred_view(),
             split: self.group.as_ref().is_some_and(|g| g.state().split),
+            without: self.without.as_ref().map(|before| self.name_of(before)),
             returning: self.is_returning(),
             sequencer_silent: self.silent_for(),
             unreachable: self.unreachable(),
@@ -319,6 +324,11 @@ impl Call {
             .collect();
         members.sort_by_key(|m| m.id);
         members
+    }
+
+    fn name_of(&self, before: &super::succession::Predecessor) -> String {
+        let known = self.contacts.of(&before.identity);
+        known.and_then(|k| k.petname.clone()).unwrap_or_else(|| before.name.clone())
     }
 
     fn barred_view(&self) -> Vec<BarredView> {

@@ -464,6 +464,8 @@ pub struct SecurityInfo {
     pub may_decide: bool,
     /// What is wrong with the group now, in words ("split: some members are not reached").
     pub trouble: Option<String>,
+    /// The same in a word or two, beside the roster ("split, without Ada").
+    pub apart: Option<String>,
     /// The ledger's end ("12 lines, ends 4f2a91c0"), and where it is kept.
     pub ledger: String,
     /// Everyone who holds keys; ourselves among them.

@@ -1,9 +1,9 @@
 //! Attacks on those who are cut off or asleep: what was true before may be over for all others.
 
 use super::keys::{frames, keys_of, tries};
-use super::world::{Taped, World};
+use super::world::{Meddle, Taped, World};
 use super::{Lab, LabError, Outcome, Tally, setup};
-use crate::call::Command;
+use crate::call::{Command, Held};
 use crate::sim::mesh::{self, Kinds};
 use crate::wire::control::Control;
 use crate::wire::link::LinkEvent;
@@ -28,9 +28,17 @@ pub(super) fn apart(lab: &mut Lab) -> Result<Outcome, LabError> {
     let asleep = doubtful(lab, Why::Asleep, &mut outcome)?;
     let cut_off = doubtful(lab, Why::CutOff, &mut outcome)?;
     let neither = doubtful(lab, Why::Neither, &mut outcome)?;
+    let mut aside = Tally::default();
+    let mut company = Vec::new();
+    for others in [&["Ben Nevis", "Cleo Stone"][..], &["Ben Nevis", "Cleo Stone", "Dora Vale"]] {
+        let (tally, heard) = follows(lab, others, &mut outcome)?;
+        aside.tried += tally.tried;
+        aside.got += tally.got;
+        company.push(heard.to_string());
+    }
     let (kept, healed, in_time) = halves(lab, &mut outcome)?;
     let (opened, meshes) = meshes(lab, &mut outcome);
-    for tally in [asleep, cut_off, kept, opened] {
+    for tally in [asleep, cut_off, aside, kept, opened] {
         outcome.eve.tried += tally.tried;
         outcome.eve.got += tally.got;
     }
@@ -38,7 +46,9 @@ pub(super) fn apart(lab: &mut Lab) -> Result<Outcome, LabError> {
     outcome.control.got += neither.got + in_time.got;
     outcome.evidence = format!(
         "after her removal, which she keeps from him, Eve reads {} of {} packets of a Ben who \
-         slept and {} of {} of one who is cut off ({} of {} where neither is so); two halves agree \
+         slept and {} of {} of one who is cut off ({} of {} where neither is so); where she goes on \
+         with him in a branch of his own, she hears what he says with her on his roster ({} packets) \
+         and opens {} of {} packets of the others, and of him when he is back; two halves agree \
          {:.1} s after the cut, and of {} packets kept in it {} are taken ({} of {} that come \
          without a cut); {meshes}",
         asleep.got,
@@ -47,6 +57,9 @@ pub(super) fn apart(lab: &mut Lab) -> Result<Outcome, LabError> {
         cut_off.tried,
         neither.got,
         neither.tried,
+        company.join(" and "),
+        aside.got,
+        aside.tried,
         healed.as_secs_f64(),
         kept.tried,
         kept.got,
@@ -68,73 +81,160 @@ enum Why {
 /// Eve is Cleo: she was removed, keeps everything that tells of it from Ben – and from her own
 /// program, which goes on as the member it was – and listens to him with the keys of before.
 fn doubtful(lab: &Lab, why: Why, outcome: &mut Outcome) -> Result<Tally, LabError> {
-    let mut world = World::call_of(lab, &["Ben Nevis", "Cleo Stone"])?;
-    world.talk(&[ADA, BEN, CLEO], TALK)?;
-    let keys = keys_of(&world, CLEO, BEN)?;
-    let before = world.epoch(BEN);
+    // She is before him in join order: without Ada it would be for her to lead.
+    let mut world = World::call_of(lab, &["Cleo Stone", "Ben Nevis"])?;
+    let (cleo_at, ben) = (1, 2);
+    world.talk(&[ADA, ben, cleo_at], TALK)?;
+    let keys = keys_of(&world, cleo_at, ben)?;
+    let before = world.epoch(ben);
     if why == Why::Asleep {
-        world.sleep(BEN);
+        world.sleep(ben);
         world.run(1000)?;
     }
-    world.hold(ADA, BEN);
-    world.hold(ADA, CLEO);
-    let cleo = world.call(CLEO)?.me().ok_or_else(|| setup("not in the call"))?;
+    world.hold(ADA, ben);
+    world.hold(ADA, cleo_at);
+    let cleo = world.call(cleo_at)?.me().ok_or_else(|| setup("not in the call"))?;
     world.user(ADA, Command::Remove(cleo))?;
     match why {
         Why::Asleep => {
             world.run(5000)?;
-            world.wake(BEN)?;
+            world.wake(ben)?;
         }
-        // She is still there for him, and has nothing to say about who should lead now: only the
-        // sequencer's silence tells him. After eight seconds he leads a branch of his own, into
-        // which she doesn't follow here; the ten seconds of the fence are never reached.
+        // Seen by him she is still there, in his epoch, and hears as many as he does, so he waits
+        // for her to lead, which she never does. He seals on – until the fence.
         Why::CutOff => {
-            world.meddle = Some(Box::new(only_presence));
+            world.meddle = Some(stands_still(cleo_at, ben));
             world.run(10_100)?;
         }
         Why::Neither => {}
     }
     let mark = world.tape.len();
-    let said = world.said(BEN);
-    let lost = world.link(BEN, CLEO).is_none();
+    let said = world.said(ben);
+    let lost = world.link(ben, cleo_at).is_none();
     outcome.sees("Ben has no reason to miss Cleo", !lost);
-    world.talk(&[BEN], 5 * TALK)?;
+    world.talk(&[ben], 5 * TALK)?;
     // One frame goes to both of them.
-    let mut sealed = frames(&world, mark, BEN, CLEO);
-    sealed.extend(frames(&world, mark, BEN, ADA));
+    let mut sealed = frames(&world, mark, ben, cleo_at);
+    sealed.extend(frames(&world, mark, ben, ADA));
     sealed.sort();
     sealed.dedup();
     let read = tries(&[&keys], &sealed)?.got;
     // What members tell each other is sealed beside what they say.
-    let tried = (world.said(BEN) - said).max(sealed.len() as u64);
+    let tried = (world.said(ben) - said).max(sealed.len() as u64);
     let tally = Tally::many(tried, read);
+    if why == Why::CutOff {
+        let held = world.call(ben)?.view().held;
+        outcome.sees("he knows that he is cut off", held == Some(Held::CutOff));
+        outcome.sees("in the epoch of before", world.epoch(ben) == before);
+    }
     if why == Why::Asleep {
         // Told at last, he goes on, and she is out.
         world.release()?;
         world.run(4000)?;
         let mark = world.tape.len();
-        let heard = world.heard_of(ADA, BEN);
-        world.talk(&[BEN], TALK)?;
+        let heard = world.heard_of(ADA, ben);
+        world.talk(&[ben], TALK)?;
         world.run(100)?;
-        outcome.sees("who slept follows", world.epoch(BEN) == world.epoch(ADA));
-        outcome.sees("into another epoch", world.epoch(BEN) > before);
-        outcome.sees("and is heard again", world.heard_of(ADA, BEN) - heard == u64::from(TALK));
-        let after = tries(&[&keys], &frames(&world, mark, BEN, ADA))?;
+        outcome.sees("who slept follows", world.epoch(ben) == world.epoch(ADA));
+        outcome.sees("into another epoch", world.epoch(ben) > before);
+        outcome.sees("and is heard again", world.heard_of(ADA, ben) - heard == u64::from(TALK));
+        let after = tries(&[&keys], &frames(&world, mark, ben, ADA))?;
         return Ok(Tally::many(tally.tried + after.tried, tally.got + after.got));
     }
     Ok(tally)
 }
 
-/// Between Ben and Cleo nothing of the group passes, only that they are there.
-fn only_presence(taped: &Taped) -> Vec<(Duration, LinkEvent)> {
-    let between = taped.from != ADA && taped.to != ADA;
-    let of_the_group = match &taped.event {
-        LinkEvent::Control(bytes) => {
-            !matches!(Control::decode(bytes), Ok(Control::Heartbeat(_) | Control::Sealed(_)))
+/// Eve is Cleo, removed, and keeps everything that tells of it from Ben. All he can know is that
+/// the others are silent, and that Cleo, who is on his roster, goes on with him. So she hears what
+/// he says with her name before his eyes; and that is all. What was opened against that, and how
+/// much she heard of him.
+fn follows(
+    lab: &Lab,
+    others: &[&str],
+    outcome: &mut Outcome,
+) -> Result<(Tally, u64), LabError> {
+    let mut world = World::call_of(lab, others)?;
+    let all: Vec<usize> = (0..=others.len()).collect();
+    let rest: Vec<usize> = all.iter().copied().filter(|n| ![BEN, CLEO].contains(n)).collect();
+    world.talk(&all, TALK)?;
+    let mut keys = Vec::new();
+    for n in &rest {
+        keys.push(keys_of(&world, CLEO, *n)?);
+    }
+    for n in &rest {
+        world.hold(*n, BEN);
+        world.hold(*n, CLEO);
+    }
+    let cleo = world.call(CLEO)?.me().ok_or_else(|| setup("not in the call"))?;
+    let mark = world.tape.len();
+    world.user(ADA, Command::Remove(cleo))?;
+    world.run(12_000)?;
+
+    let named = |world: &World, n: usize, who: &str| world.names(n).iter().any(|name| name == who);
+    let view = world.call(BEN)?.view();
+    outcome.sees("Ben goes on with Cleo on his roster", named(&world, BEN, "Cleo Stone"));
+    outcome.sees("his screen says without whom", view.without.as_deref() == Some("Ada Byron"));
+    outcome.sees("and that a minority is one", view.split == (all.len() > 3));
+    outcome.sees("in another epoch than the others", place(&world, BEN) != place(&world, ADA));
+    let heard = world.heard_of(CLEO, BEN);
+    world.talk(&all, TALK)?;
+    world.run(100)?;
+    let company = world.heard_of(CLEO, BEN) - heard;
+    outcome.sees("he speaks to her", company > 0);
+    // With the keys of before, and with all that her new epochs gave her.
+    for n in &rest {
+        keys.extend(keys_of(&world, CLEO, *n).ok());
+    }
+    keys.push(keys_of(&world, CLEO, BEN)?);
+    let keys: Vec<_> = keys.iter().collect();
+    let mut tally = Tally::default();
+    for n in &rest {
+        for to in all.iter().filter(|to| *to != n) {
+            let read = tries(&keys, &frames(&world, mark, *n, *to))?;
+            tally.tried += read.tried;
+            tally.got += read.got;
         }
-        _ => false,
+    }
+
+    world.release()?;
+    let since = world.now.mono;
+    let back = |world: &World| {
+        let alone = !named(world, BEN, "Cleo Stone") && !named(world, ADA, "Cleo Stone");
+        alone && place(world, BEN) == place(world, ADA)
     };
-    if between && of_the_group { Vec::new() } else { vec![(Duration::ZERO, taped.event.clone())] }
+    while !back(&world) && world.now.mono < since + Duration::from_millis(AGREE) {
+        world.run(100)?;
+    }
+    outcome.sees("told at last, Ben is with the others, without Cleo", back(&world));
+    outcome.sees("and nothing is unknown to him", world.call(BEN)?.view().without.is_none());
+    world.run(1000)?;
+    let mark = world.tape.len();
+    let heard = world.heard_of(ADA, BEN);
+    world.talk(&[BEN], TALK)?;
+    world.run(100)?;
+    outcome.sees("they hear him again", world.heard_of(ADA, BEN) - heard == u64::from(TALK));
+    let after = tries(&keys, &frames(&world, mark, BEN, ADA))?;
+    Ok((Tally::many(tally.tried + after.tried, tally.got + after.got), company))
+}
+
+/// Between these two nothing of the group passes; one says that it is there, where it was at first,
+/// again and again.
+fn stands_still(from: usize, to: usize) -> Meddle {
+    let mut first = None;
+    Box::new(move |taped| {
+        let parties = [taped.from, taped.to];
+        if parties == [to, from] {
+            return Vec::new();
+        }
+        if parties != [from, to] {
+            return vec![(Duration::ZERO, taped.event.clone())];
+        }
+        let LinkEvent::Control(bytes) = &taped.event else { return Vec::new() };
+        if !matches!(Control::decode(bytes), Ok(Control::Heartbeat(_))) {
+            return Vec::new();
+        }
+        vec![(Duration::ZERO, first.get_or_insert_with(|| taped.event.clone()).clone())]
+    })
 }
 
 /// The mesh is cut into two halves. Eve keeps what either says into the cut, and brings it when

@@ -100,7 +100,7 @@ fn draw_call(model: &Model, call: &CallScreen, now: Instant, buf: &mut Buffer) -
     Drawn { tiles, roster: complete.then_some(call.security.epoch) }
 }
 
-/// "epoch 7 · 3 hold keys: Ada (verified), Ben (new, added by Ada), you".
+/// "epoch 7 · 3 hold keys: Ada (verified), Ben (new, added by Ada), you · split, without Cleo".
 fn roster_row(model: &Model, call: &CallScreen) -> Row {
     let theme = &model.theme;
     let people = &call.security.people;
@@ -122,6 +122,10 @@ fn roster_row(model: &Model, call: &CallScreen) -> Row {
             format!(" ({}{added}){comma}", strings::trust_short(&person.trust)),
             pen::trust_style(theme, &person.trust),
         ));
+    }
+    if let Some(apart) = &call.security.apart {
+        row.push((" · ".into(), theme.dim));
+        row.push((apart.clone(), theme.warn));
     }
     row
 }

@@ -114,6 +114,7 @@ pub(crate) fn call_screen() -> CallScreen {
             }],
             may_decide: true,
             trouble: None,
+            apart: None,
             ledger: "31 lines, ends 77c1 0b5e 9d20 4af3".into(),
             people,
             line_shows: vec!["addresses".into(), "sizes and times of packets".into()],

@@ -406,7 +406,14 @@ fn a_lock_is_shown_and_its_key_takes_it_away() {
     if let Screen::Call(call) = &mut model.screen {
         call.security.locked = true;
         call.security.trouble = Some("split: this branch has no majority of the group".into());
+        call.security.apart = Some("split, without Cleo".into());
     }
+    model.press(Key::Esc, Press::Down, t);
+    for size in [(30, 8), (80, 24)] {
+        let text = screen(&model, size);
+        assert!(text.contains("split, without") && text.contains("Cleo"), "{text}");
+    }
+    model.press(Key::Char('p'), Press::Down, t);
     assert!(screen(&model, (80, 24)).contains("locked: nobody new comes in"));
     assert_eq!(model.press(Key::Char('k'), Press::Down, t), Some(Command::Lock(false)));
     model.press(Key::Char('i'), Press::Down, t);
