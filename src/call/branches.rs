@@ -23,6 +23,8 @@ const APART: Duration = Duration::from_secs(4);
 const TOLD: Duration = Duration::from_secs(2);
 /// The way back takes at most this long; then it is tried again, maybe through another member.
 const RETURN: Duration = Duration::from_secs(8);
+/// A door that didn't open isn't tried again for this long, if there are others.
+const ELSEWHERE: Duration = Duration::from_secs(4);
 
 /// On the way back: the key package is with a member of the other branch.
 pub(super) struct Returning {
@@ -179,6 +181,10 @@ impl Call {
         if former.is_some_and(|former| former.introduced && !former.door) {
             return Ok(());
         }
+        let others = self.former.list.values().filter_map(|f| f.link).any(|other| other != link);
+        if others && self.closed_door.is_some_and(|(shut, until)| shut == door && now.mono < until) {
+            return Ok(());
+        }
         let Some(group) = &self.group else { return Ok(()) };
         let group_id = group.id();
         let mut local = self.local_member(group_id, now)?;
@@ -218,6 +224,7 @@ impl Call {
     pub(super) fn stop_returning(&mut self, now: Now) {
         let Some(returning) = self.returning.take() else { return };
         self.event(Event::Returning(false));
+        self.closed_door = Some((returning.door, now.mono + ELSEWHERE));
         let others: Vec<_> = self.former.list.values().filter_map(|f| f.link).collect();
         for link in others.into_iter().filter(|link| *link != returning.link) {
             if let Some(state) = self.links.get_mut(&link) {

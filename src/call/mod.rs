@@ -129,6 +129,8 @@ pub struct Call {
     former: Formers,
     gaps: gaps::Gaps,
     returning: Option<Returning>,
+    /// Who did not take us back, and until when they are not asked again.
+    closed_door: Option<([u8; 32], Instant)>,
     woke: Option<Woke>,
     /// Leaf keys of proved equivocators, with the proofs.
     liars: BTreeMap<[u8; 32], Vec<u8>>,
@@ -218,6 +220,7 @@ impl Call {
             former: Formers::default(),
             gaps: gaps::Gaps::default(),
             returning: None,
+            closed_door: None,
             woke: None,
             liars: BTreeMap::new(),
             removal_known: false,
