@@ -300,9 +300,10 @@ impl Network {
             let end = &self.pairs[pair].0[side];
             let (run, id) = (end.run, end.id);
             let from = self.pairs[pair].0[1 - side].run;
-            if let Some(cheat) = &mut self.runs[from].cheat
+            if let Some(cheat) = &self.runs[from].cheat
                 && matches!(Control::decode(&message.bytes), Ok(Control::Bundle(_)))
                 && cheat.other.is_some()
+                && cheat.base == self.runs[run].newest().map(|been| been.branch)
             {
                 let to = self.runs[run].person;
                 self.runs[from].cheat.as_mut().map(|c| c.fooled.insert(to % 2 == 1));

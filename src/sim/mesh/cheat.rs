@@ -2,7 +2,7 @@
 //! network. Only what the protocol cannot see from outside needs a door of the call itself.
 
 use super::path::Person;
-use super::seen::Vice;
+use super::seen::{Branch, Vice};
 use crate::wire::control::Control;
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -13,7 +13,10 @@ pub struct Cheat {
     pub(super) vice: Vice,
     /// The other commit of an equivocator, for people with odd numbers.
     pub(super) other: Option<Bytes>,
-    /// Which of the two commits, true for the other, came to somebody.
+    /// The epoch that both commits are for.
+    pub(super) base: Option<Branch>,
+    /// Which of the two commits, true for the other, came to somebody who was still in that epoch:
+    /// nobody else can tell whether it is one.
     pub(super) fooled: BTreeSet<bool>,
     /// Who was in the epoch that both commits are for.
     pub(super) audience: BTreeSet<Person>,
@@ -24,7 +27,7 @@ pub struct Cheat {
 impl Cheat {
     pub(super) fn new(vice: Vice) -> Self {
         let (fooled, audience) = (BTreeSet::new(), BTreeSet::new());
-        Self { vice, other: None, fooled, audience, at: Duration::ZERO }
+        Self { vice, other: None, base: None, fooled, audience, at: Duration::ZERO }
     }
 
     /// What really goes out to `to` instead of this message.

@@ -290,6 +290,7 @@ impl Network {
         let mut cheat = Cheat::new(vice);
         cheat.audience.clone_from(&self.runs[run].members);
         cheat.at = self.now;
+        cheat.base = self.runs[run].newest().map(|been| been.branch);
         if vice == Vice::Equivocate {
             let now = self.runs[run].now(self.base, self.now);
             cheat.other = self.runs[run].call.as_mut().and_then(|call| call.forge_commit(now));
