@@ -62,7 +62,7 @@ fn paint(c: &mut Criterion) {
     for (cols, rows) in GRIDS {
         let rect = Rect { x: 0, y: 0, cols, rows };
         let mut group = c.benchmark_group(format!("paint {cols}x{rows}"));
-        for mode in [Mode::Half, Mode::Quadrant, Mode::Sextant] {
+        for mode in [Mode::Half, Mode::Sextant, Mode::Mixed, Mode::Octant, Mode::MixedOctant] {
             let frames = clip(facetty::paint::tile_pixels(rect, mode, (10, 20)));
             for lambda in [0.0, 0.5, 2.0] {
                 let mut p = painter(mode, Depth::True, (cols, rows), lambda);

@@ -18,8 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(240);
 /// No picture for so long tells nothing about the terminal.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Plainer modes, in this order.
-const PLAINER: [Mode; 4] = [Mode::Octant, Mode::Sextant, Mode::Quadrant, Mode::Half];
+/// Plainer modes, in this order: each is for modes before it, or as fine as it.
+const PLAINER: [Mode; 3] = [Mode::Mixed, Mode::Quadrant, Mode::Half];
+
+/// How many of them are not plainer than this one.
+fn not_plainer(mode: Mode) -> usize {
+    match mode {
+        Mode::MixedOctant | Mode::Octant => 0,
+        Mode::Mixed | Mode::Sextant => 1,
+        Mode::Quadrant => 2,
+        _ => PLAINER.len(),
+    }
+}
 
 /// Where on the ladder we stand.
 #[derive(Debug)]
@@ -36,8 +46,7 @@ pub(super) struct Ladder {
 impl Ladder {
     /// From the best mode and depth of a terminal downwards.
     pub(super) fn new(mode: Mode, depth: Depth) -> Self {
-        let below = PLAINER.iter().position(|m| *m == mode);
-        let plainer = PLAINER.iter().skip(below.map_or(PLAINER.len(), |at| at + 1));
+        let plainer = PLAINER.iter().skip(not_plainer(mode));
         let mut steps = vec![(mode, depth)];
         steps.extend(plainer.map(|m| (*m, depth)));
         if let (Depth::True, Some((plainest, _))) = (depth, steps.last().copied()) {
@@ -96,10 +105,10 @@ mod tests {
     #[test]
     fn a_terminal_that_can_not_keep_up_gets_plainer_modes_and_then_fewer_colours() {
         let mut t = instant();
-        let mut ladder = Ladder::new(Mode::Octant, Depth::True);
+        let mut ladder = Ladder::new(Mode::MixedOctant, Depth::True);
         let steps = run(&mut ladder, &mut t, 30, (Quality::MAX, 4.0));
         let expected = [
-            (Mode::Sextant, Depth::True),
+            (Mode::Mixed, Depth::True),
             (Mode::Quadrant, Depth::True),
             (Mode::Half, Depth::True),
             (Mode::Half, Depth::Indexed256),

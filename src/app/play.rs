@@ -219,7 +219,7 @@ fn to_output(options: &PlayOptions, (cols, rows): (u16, u16)) -> Result<Exit, Fa
         Failure::new(Exit::Usage, "without a terminal nobody can end it: say how many --frames")
     })?;
     let mode = match options.graphics {
-        Graphics::Auto => Mode::Sextant,
+        Graphics::Auto => Mode::Mixed,
         Graphics::Only(mode) => mode,
     };
     let mut painter = painter(options, mode, options.depth.unwrap_or_default());

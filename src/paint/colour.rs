@@ -35,18 +35,6 @@ impl Depth {
             Depth::Mono => Ink::DEFAULT,
         }
     }
-
-    /// Height of the ordered-dither steps added to samples before the fit: a little in 256 colours
-    /// (more only makes a pattern of the fine grays), much where colours are few, none in true
-    /// colour.
-    pub(crate) fn dither(self) -> f32 {
-        match self {
-            Depth::True => 0.0,
-            Depth::Indexed256 => 6.0,
-            Depth::Ansi16 => 32.0,
-            Depth::Mono => 112.0,
-        }
-    }
 }
 
 /// A colour as it is sent: 24 bits, a palette number, or the terminal's default.

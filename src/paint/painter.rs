@@ -1,7 +1,7 @@
 //! One tile: pictures in, escape sequences out, and the memory of what the terminal shows.
 
 use super::Rect;
-use super::choose::{Job, Shadow, write_cell};
+use super::choose::{Job, Shadow, Table, write_cell};
 use super::colour::{Depth, Ink};
 use super::layout::tile_pixels;
 use super::mode::Mode;
@@ -64,13 +64,15 @@ pub struct Painter {
     rect: Rect,
     cell_px: (u16, u16),
     covers: Vec<Rect>,
-    glyphs: Vec<&'static str>,
+    table: Table,
     shadow: Shadow,
     plan: Option<Plan>,
+    /// Of a mixed mode's second grid.
+    second: Option<Plan>,
     refresh_every: usize,
     refresh_at: usize,
     line: Vec<f32>,
-    samples: Vec<f32>,
+    samples: [Vec<f32>; 2],
 }
 
 impl Painter {
@@ -84,13 +86,14 @@ impl Painter {
             rect: Rect::default(),
             cell_px: (1, 2),
             covers: Vec::new(),
-            glyphs: Vec::new(),
+            table: Table::default(),
             shadow: Shadow::default(),
             plan: None,
+            second: None,
             refresh_every: 64,
             refresh_at: 0,
             line: Vec::new(),
-            samples: Vec::new(),
+            samples: Default::default(),
         };
         painter.set_mode(mode, depth);
         painter
@@ -98,12 +101,9 @@ impl Painter {
 
     /// Changes mode and depth; the next picture is written whole.
     pub fn set_mode(&mut self, mode: Mode, depth: Depth) {
-        let (across, down) = mode.samples();
-        let driver = mode.driver();
-        let patterns = driver.ramp().map_or(1 << (across * down), <[f32]>::len);
         self.mode = mode;
         self.depth = depth;
-        self.glyphs = (0..patterns).map(|p| driver.glyph(p as u8)).collect();
+        self.table = Table::new(mode.driver());
         self.plan = None;
         self.invalidate();
     }
@@ -214,25 +214,27 @@ impl Painter {
             return Stats::default();
         }
         if self.plan.as_ref().is_none_or(|p| p.source != f.size) {
-            let grid = Grid {
-                cols: self.shadow.cols,
-                rows: self.shadow.rows,
-                per_cell: self.mode.samples(),
-                cell_px: self.cell_px,
+            let plan = |per_cell| {
+                let Shadow { cols, rows, .. } = self.shadow;
+                let grid = Grid { cols, rows, per_cell, cell_px: self.cell_px };
+                Plan::new(f.size, grid, self.view)
             };
-            self.plan = Some(Plan::new(f.size, grid, self.view));
+            let second = self.mode.driver().second().map(|glyphs| plan(glyphs.samples()));
+            (self.plan, self.second) = (Some(plan(self.mode.samples())), second);
         }
         if !self.plan.as_ref().is_some_and(|p| p.accepts(f)) {
             return Stats::default();
         }
         let before = out.len();
         let (across, down) = self.mode.samples();
-        let mut stats = match across * down {
-            1 => self.job::<1>(f, out),
-            2 => self.job::<2>(f, out),
-            4 => self.job::<4>(f, out),
-            6 => self.job::<6>(f, out),
-            _ => self.job::<8>(f, out),
+        let mut stats = match (across * down, self.second.is_some()) {
+            (1, _) => self.job::<1, 0>(f, out),
+            (2, _) => self.job::<2, 0>(f, out),
+            (4, _) => self.job::<4, 0>(f, out),
+            (6, false) => self.job::<6, 0>(f, out),
+            (6, true) => self.job::<6, 4>(f, out),
+            (_, false) => self.job::<8, 0>(f, out),
+            (_, true) => self.job::<8, 6>(f, out),
         };
         let total = self.shadow.cols * self.shadow.rows;
         self.refresh_at = (self.refresh_at + self.refresh_cells()) % total;
@@ -247,16 +249,17 @@ impl Painter {
         }
     }
 
-    fn job<const N: usize>(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
+    fn job<const N: usize, const M: usize>(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
         let refresh = (self.refresh_at, self.refresh_cells());
         let Some(plan) = &self.plan else { return Stats::default() };
-        dispatch(Job::<N> {
+        dispatch(Job::<N, M> {
             plan,
+            second: self.second.as_ref(),
             frame: f,
             rect: self.rect,
             depth: self.depth,
             driver: self.mode.driver(),
-            glyphs: &self.glyphs,
+            table: &self.table,
             lambda: self.quality.lambda(),
             refresh,
             shadow: &mut self.shadow,
@@ -281,7 +284,7 @@ impl Painter {
                 self.shadow.shown[i] = true;
                 stats.written += 1;
                 let at = (self.rect.x + col as u16, self.rect.y + row as u16);
-                write_cell(&self.shadow, &mut writer, &self.glyphs, self.rect.x, i, col, at);
+                write_cell(&self.shadow, &mut writer, &self.table, self.rect.x, i, col, at);
             }
             writer.end_row();
         }
@@ -299,7 +302,7 @@ impl Painter {
             (!self.shadow.covered[i]).then(|| Painted {
                 x: self.rect.x + col as u16,
                 y: self.rect.y + row as u16,
-                glyph: self.glyphs[usize::from(self.shadow.pattern[i])],
+                glyph: self.table.text(self.shadow.glyph[i]),
                 fg: self.shadow.fg[i],
                 bg: self.shadow.bg[i],
             })

@@ -51,8 +51,8 @@ pub struct Screen {
 }
 
 /// Units per cell: halves, thirds and eighths of its height are whole.
-const W: usize = 12;
-const H: usize = 24;
+pub(super) const W: usize = 12;
+pub(super) const H: usize = 24;
 /// Unit rows where some block glyph has an edge.
 const EDGES: [usize; 10] = [0, 3, 6, 8, 9, 12, 15, 16, 18, 21];
 
@@ -268,10 +268,11 @@ fn escape(text: &str) -> String {
 
 fn is_block(glyph: char) -> bool {
     matches!(glyph, '\u{2580}'..='\u{2590}' | '\u{2594}'..='\u{259F}' | '\u{1FB00}'..='\u{1FB3B}')
+        || super::mode::octants_of(glyph).is_some()
 }
 
 /// Whether a block glyph's ink covers unit `(x, y)` of its cell.
-fn ink_at(glyph: char, x: usize, y: usize) -> bool {
+pub(super) fn ink_at(glyph: char, x: usize, y: usize) -> bool {
     let code = u32::from(glyph);
     let quadrant =
         |bits: u32| bits >> (usize::from(x >= W / 2) + 2 * usize::from(y >= H / 2)) & 1 == 1;
@@ -299,7 +300,8 @@ fn ink_at(glyph: char, x: usize, y: usize) -> bool {
             bits += u32::from(bits >= 42);
             bits >> (usize::from(x >= W / 2) + 2 * (y / (H / 3))) & 1 == 1
         }
-        _ => false,
+        _ => super::mode::octants_of(glyph)
+            .is_some_and(|bits| bits >> (usize::from(x >= W / 2) + 2 * (y / (H / 4))) & 1 == 1),
     }
 }
 
@@ -354,6 +356,11 @@ mod tests {
             let glyph = Mode::Sextant.driver().glyph(pattern as u8).chars().next().unwrap();
             let ink = (0..W * H).filter(|i| ink_at(glyph, i % W, i / W)).count();
             assert_eq!(ink, pattern.count_ones() as usize * W * H / 6, "{glyph}");
+        }
+        for pattern in 0..256u32 {
+            let glyph = Mode::Octant.driver().glyph(pattern as u8).chars().next().unwrap();
+            let ink = (0..W * H).filter(|i| ink_at(glyph, i % W, i / W)).count();
+            assert_eq!(ink, pattern.count_ones() as usize * W * H / 8, "{glyph}");
         }
         for pattern in 0..16u32 {
             let glyph = Mode::Quadrant.driver().glyph(pattern as u8).chars().next().unwrap();

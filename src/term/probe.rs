@@ -218,7 +218,7 @@ impl Probe {
         let depth = depth(&environment, &terminal, &mut why);
         let sync = replies.sync == Some(true);
         let octants = octants(&environment, &replies, &mut why);
-        let mode = if octants && mode == Mode::Sextant { Mode::Octant } else { mode };
+        let mode = if octants && mode == Mode::Mixed { Mode::MixedOctant } else { mode };
         let (kitty, sixel) = pixels(&environment, &replies, &mut why);
         why.push(match replies.sync {
             Some(true) => "frames shown at once: the terminal knows mode 2026".into(),
@@ -279,7 +279,7 @@ fn mode(environment: &Environment, replies: &Replies, why: &mut Vec<String>) -> 
             (Mode::Half, "half blocks: the Linux console's font has no more".to_string())
         }
         (_, Some(1)) => match draws_sextants(environment, replies) {
-            Some(who) => (Mode::Sextant, format!("sextants: {who} draws them")),
+            Some(who) => (Mode::Mixed, format!("sextants: {who} draws them")),
             None => (
                 Mode::Quadrant,
                 "quadrants: sextants need a font that has them here (try them by hand)".to_string(),
@@ -476,8 +476,8 @@ mod tests {
             (&xterm, named("XTerm(300)"), (Mode::Quadrant, Depth::Indexed256)),
             (&xterm, answered(), (Mode::Quadrant, Depth::Indexed256)),
             (&xterm, Replies::default(), (Mode::Quadrant, Depth::Indexed256)),
-            (&[("TERM", "xterm-kitty")], named("kitty(0.26)"), (Mode::Sextant, Depth::True)),
-            (&[("TERM", "alacritty")], answered(), (Mode::Sextant, Depth::True)),
+            (&[("TERM", "xterm-kitty")], named("kitty(0.26)"), (Mode::Mixed, Depth::True)),
+            (&[("TERM", "alacritty")], answered(), (Mode::Mixed, Depth::True)),
             (
                 &[("TERM", "linux"), ("LANG", "C.UTF-8")],
                 Replies::default(),
@@ -493,7 +493,7 @@ mod tests {
             (
                 &[("TERM", "xterm-256color"), ("WT_SESSION", "1")],
                 answered(),
-                (Mode::Sextant, Depth::True),
+                (Mode::Mixed, Depth::True),
             ),
             (
                 &[("TERM", "screen.xterm-256color"), ("STY", "1.x"), ("COLORTERM", "truecolor")],
@@ -513,7 +513,7 @@ mod tests {
             (
                 &[("TERM", "xterm-kitty"), ("NO_COLOR", "1")],
                 answered(),
-                (Mode::Sextant, Depth::Mono),
+                (Mode::Mixed, Depth::Mono),
             ),
         ] {
             assert_eq!(decide(pairs, replies), expected, "{pairs:?}");
@@ -550,7 +550,7 @@ mod tests {
         assert!(!p.is_complete());
         assert!(!p.learn(&Reply::Cursor(2, 2)));
         assert!(p.learn(&Reply::Version("foot(1.13)".into())));
-        assert_eq!((p.mode, p.depth), (Mode::Sextant, Depth::True));
+        assert_eq!((p.mode, p.depth), (Mode::Mixed, Depth::True));
         assert!(p.learn(&Reply::Cursor(3, 2)) == p.octants);
         assert!(!p.learn(&Reply::Attributes(vec![1])));
         assert!(p.is_complete());
@@ -575,7 +575,7 @@ mod tests {
             let replies = Replies { version, octant_width: width, ..answered() };
             let p = Probe::decide(env(&xterm), replies.clone(), (80, 24), (0, 0));
             assert_eq!(p.octants, draws, "{:?}", replies.version);
-            assert_eq!(p.mode == Mode::Octant, draws);
+            assert_eq!(p.mode == Mode::MixedOctant, draws);
             let tmux = env(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]);
             assert!(!Probe::decide(tmux, replies, (80, 24), (0, 0)).octants);
         }

@@ -3,6 +3,7 @@
 mod ascii;
 mod braille;
 mod half;
+mod mixed;
 mod octant;
 mod quadrant;
 mod sextant;
@@ -21,8 +22,12 @@ pub enum Mode {
     Quadrant,
     /// Sextants (Unicode 13), 2×3 samples per cell.
     Sextant,
+    /// Sextants and quadrants, whichever explains more of the cell.
+    Mixed,
     /// Octants (Unicode 16), 2×4 samples per cell.
     Octant,
+    /// Octants and sextants, whichever explains more of the cell.
+    MixedOctant,
 }
 
 /// What a mode's driver knows: its samples per cell and the glyph of each pattern.
@@ -37,6 +42,10 @@ pub(crate) trait Glyphs: Sync {
     fn ramp(&self) -> Option<&'static [f32]> {
         None
     }
+    /// Further glyphs on another grid of samples, for cells that these fit better.
+    fn second(&self) -> Option<&'static dyn Glyphs> {
+        None
+    }
     /// Glyphs are dots, not areas: one colour on the terminal's own background.
     fn dots(&self) -> bool {
         false
@@ -47,8 +56,16 @@ pub(crate) trait Glyphs: Sync {
 
 impl Mode {
     /// All modes, plainest first.
-    pub const ALL: [Mode; 6] =
-        [Mode::Ascii, Mode::Braille, Mode::Half, Mode::Quadrant, Mode::Sextant, Mode::Octant];
+    pub const ALL: [Mode; 8] = [
+        Mode::Ascii,
+        Mode::Braille,
+        Mode::Half,
+        Mode::Quadrant,
+        Mode::Sextant,
+        Mode::Mixed,
+        Mode::Octant,
+        Mode::MixedOctant,
+    ];
 
     pub(crate) fn driver(self) -> &'static dyn Glyphs {
         match self {
@@ -58,16 +75,18 @@ impl Mode {
             Mode::Sextant => &sextant::Sextant,
             Mode::Braille => &braille::Braille,
             Mode::Octant => &octant::Octant,
+            Mode::Mixed => &mixed::Mixed,
+            Mode::MixedOctant => &mixed::MixedOctant,
         }
     }
 
-    /// Samples per cell, across and down.
+    /// Samples per cell, across and down; of a mixed mode those of its finest glyphs.
     pub fn samples(self) -> (usize, usize) {
         self.driver().samples()
     }
 
     /// The word for it on screen and in flags: `ascii`, `braille`, `half`, `quadrant`, `sextant`,
-    /// `octant`.
+    /// `mixed`, `octant`, `mixed-octant`.
     pub fn name(self) -> &'static str {
         self.driver().name()
     }
@@ -95,8 +114,15 @@ impl std::str::FromStr for Mode {
 
 /// The word is no graphics mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("graphics mode must be one of: ascii, braille, half, quadrant, sextant, octant")]
+#[error(
+    "graphics mode must be one of: ascii, braille, half, quadrant, sextant, mixed, octant, mixed-octant"
+)]
 pub struct UnknownMode;
+
+/// The samples of a 2×4 grid that this glyph's ink covers, if it is one of octants.
+pub(super) fn octants_of(glyph: char) -> Option<u8> {
+    octant::pattern_of(glyph)
+}
 
 /// A character of the basic or a supplementary plane in UTF-8 (RFC 3629), and its length.
 const fn utf8(code: u32) -> ([u8; 4], u8) {

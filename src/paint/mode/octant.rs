@@ -1,6 +1,8 @@
 //! Octants: 2×4 samples per cell (Unicode 16, "Symbols for Legacy Computing Supplement").
 
 use super::Glyphs;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 pub(super) struct Octant;
 
@@ -40,6 +42,16 @@ const GLYPHS: [([u8; 4], u8); 256] = {
     }
     table
 };
+
+/// The samples that this glyph's ink covers, if it is one of octants.
+pub(super) fn pattern_of(glyph: char) -> Option<u8> {
+    static PATTERNS: OnceLock<BTreeMap<char, u8>> = OnceLock::new();
+    let all = || {
+        let of = |pattern: u8| Some((Octant.glyph(pattern).chars().next()?, pattern));
+        (0..=255).filter_map(of).collect()
+    };
+    PATTERNS.get_or_init(all).get(&glyph).copied()
+}
 
 impl Glyphs for Octant {
     fn samples(&self) -> (usize, usize) {

@@ -1,0 +1,375 @@
+//! Few colours: 256 or 16. The nearest palette colours to a cell's best two are mostly both off to
+//! the same side, and the cell gets another brightness or tint than it has: steps and blotches in
+//! skin and walls. So pairs of colours around the best two are tried, with as many samples in each
+//! as give the cell the right *mean* too: the glyph itself is the dither. It stands still where the
+//! picture does, and no neighbour is needed to get the tone right.
+//!
+//! For one pair `a`, `b` and samples `x`, with `d = a − b` and `t = (x − b)·d`: a sample in `a`
+//! rather than `b` costs `|d|² − 2t`, so of `m` samples in `a` those with the greatest `t` are best.
+//! All `m` are tried.
+
+use super::*;
+use std::sync::OnceLock;
+
+/// Palette colours tried around each of the best two.
+const NEAR: usize = 8;
+/// What the error of the mean counts, against that of the samples. At 0.7 single samples are as near as
+/// with the nearest colours, and means of half a cell gain over 1 dB; more makes coloured grain.
+const MEAN: f32 = 0.7;
+/// Steps per channel of the table of near colours.
+const STEPS: usize = 16;
+
+/// The nearest palette colours to a colour, nearest first.
+type Near = [u8; NEAR];
+
+/// For each of `STEPS³` colours.
+fn table(depth: Depth) -> &'static [Near] {
+    static LARGE: OnceLock<Vec<Near>> = OnceLock::new();
+    static SMALL: OnceLock<Vec<Near>> = OnceLock::new();
+    let (table, colours) = match depth {
+        Depth::Ansi16 => (&SMALL, 0..=15),
+        _ => (&LARGE, 16..=255u8),
+    };
+    table.get_or_init(|| {
+        let palette: Vec<_> = colours.map(|i| (i, looks(Ink::indexed(i)))).collect();
+        let colour =
+            |n: usize| [n / STEPS / STEPS, n / STEPS % STEPS, n % STEPS].map(|v| (v * 17) as f32);
+        let nearest = |n: usize| {
+            let mut by: Vec<_> =
+                palette.iter().map(|(i, look)| (distance(colour(n), *look), *i)).collect();
+            by.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            std::array::from_fn(|k| by[k].1)
+        };
+        (0..STEPS * STEPS * STEPS).map(nearest).collect()
+    })
+}
+
+#[inline(always)]
+fn near(table: &[Near], colour: [f32; 3]) -> Near {
+    let [r, g, b] = colour.map(|v| (v / 17.0 + 0.5) as usize).map(|v| v.min(STEPS - 1));
+    table[(r * STEPS + g) * STEPS + b]
+}
+
+/// The best pair of each of [`LANES`] cells.
+struct Pairs {
+    a: [u8; LANES],
+    b: [u8; LANES],
+    /// Error of samples and mean.
+    error: Lanes,
+}
+
+/// Squared error of samples, and of their mean by its weight.
+#[inline(always)]
+fn weigh<const K: usize>(samples: f32, sum: [f32; 3]) -> f32 {
+    samples + MEAN / K as f32 * (sum[0] * sum[0] + sum[1] * sum[1] + sum[2] * sum[2])
+}
+
+/// Tries all pairs of near colours for [`LANES`] cells at once.
+#[inline(always)]
+fn pairs<const K: usize>(grid: &Grid<K>, depth: Depth) -> Pairs {
+    let table = table(depth);
+    let n = K as f32;
+    let (mut around, mut looked) = ([[[0u8; LANES]; NEAR]; 2], [[[[0.0f32; LANES]; 3]; NEAR]; 2]);
+    for l in 0..LANES {
+        for (side, colour) in [&grid.fit.ink, &grid.fit.paper].into_iter().enumerate() {
+            let list = near(table, [colour[0][l], colour[1][l], colour[2][l]]);
+            for (k, index) in list.into_iter().enumerate() {
+                around[side][k][l] = index;
+                let look = looks(Ink::indexed(index));
+                for c in 0..3 {
+                    looked[side][k][c][l] = look[c];
+                }
+            }
+        }
+    }
+    let mut found = Pairs { a: [0; LANES], b: [0; LANES], error: [f32::INFINITY; LANES] };
+    let mut which = [0u32; LANES];
+    for (i, a) in looked[0].iter().enumerate() {
+        for (j, b) in looked[1].iter().enumerate() {
+            let (mut d2, mut far, mut base) = ([0.0f32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+            let mut t = [[0.0f32; LANES]; K];
+            for c in 0..3 {
+                let mean = &grid.fit.mean[c];
+                for l in 0..LANES {
+                    let d = a[c][l] - b[c][l];
+                    let u = mean[l] - b[c][l];
+                    d2[l] += d * d;
+                    far[l] += u * u;
+                }
+                for (k, t) in t.iter_mut().enumerate() {
+                    let x = &grid.cells[k][c];
+                    for l in 0..LANES {
+                        let (e, d) = (x[l] - b[c][l], a[c][l] - b[c][l]);
+                        t[l] += e * d;
+                        base[l] += e * e;
+                    }
+                }
+            }
+            // Greatest first: each pass brings the least of the rest to its end.
+            for end in (1..K).rev() {
+                for k in 0..end {
+                    let (upper, lower) = t.split_at_mut(k + 1);
+                    for (x, y) in upper[k].iter_mut().zip(&mut lower[0]) {
+                        (*x, *y) = (x.max(*y), x.min(*y));
+                    }
+                }
+            }
+            let (mut all, mut run) = ([0.0f32; LANES], [0.0f32; LANES]);
+            for t in &t {
+                for l in 0..LANES {
+                    all[l] += t[l];
+                }
+            }
+            let mut best = [0.0f32; LANES];
+            for l in 0..LANES {
+                best[l] = base[l] + MEAN * n * far[l];
+            }
+            for (m, t) in t.iter().enumerate() {
+                let m = (m + 1) as f32;
+                for l in 0..LANES {
+                    run[l] += t[l];
+                    let samples = base[l] + m * d2[l] - 2.0 * run[l];
+                    let mean = n * n * far[l] - 2.0 * m * all[l] + m * m * d2[l];
+                    let e = samples + MEAN / n * mean;
+                    best[l] = if e < best[l] { e } else { best[l] };
+                }
+            }
+            let number = (i * NEAR + j) as u32;
+            for l in 0..LANES {
+                let better = best[l] < found.error[l];
+                found.error[l] = if better { best[l] } else { found.error[l] };
+                which[l] = if better { number } else { which[l] };
+            }
+        }
+    }
+    for l in 0..LANES {
+        let (i, j) = (which[l] as usize / NEAR, which[l] as usize % NEAR);
+        (found.a[l], found.b[l]) = (around[0][i][l], around[1][j][l]);
+    }
+    found
+}
+
+/// The best pattern of one pair for one cell, and its error.
+#[inline(always)]
+fn pattern<const K: usize>(grid: &Grid<K>, l: usize, (a, b): (Ink, Ink)) -> (u8, f32) {
+    let (a, b) = (looks(a), looks(b));
+    let d: [f32; 3] = std::array::from_fn(|c| a[c] - b[c]);
+    let (mut t, mut order, mut base, mut sum) = ([0.0f32; K], [0usize; K], 0.0, [0.0f32; 3]);
+    for k in 0..K {
+        let x = grid.sample(k, l);
+        for c in 0..3 {
+            let e = x[c] - b[c];
+            t[k] += e * d[c];
+            base += e * e;
+            sum[c] += e;
+        }
+        // Sorted in: greatest first.
+        let mut at = k;
+        while at > 0 && t[order[at - 1]] < t[k] {
+            order[at] = order[at - 1];
+            at -= 1;
+        }
+        order[at] = k;
+    }
+    let d2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+    let (mut set, mut samples) = (0u8, base);
+    let mut best = (0, weigh::<K>(base, sum));
+    for k in order {
+        set |= 1 << k;
+        samples += d2 - 2.0 * t[k];
+        for c in 0..3 {
+            sum[c] -= d[c];
+        }
+        let error = weigh::<K>(samples, sum);
+        if error < best.1 {
+            best = (set, error);
+        }
+    }
+    best
+}
+
+impl<const N: usize, const M: usize> Job<'_, N, M> {
+    /// Chooses and writes a block of cells, `here` of them from `first` on; returns their squared
+    /// error (of the samples and their means).
+    #[inline(always)]
+    pub(super) fn few_block(
+        &mut self,
+        a: &Grid<N>,
+        b: Option<&Grid<M>>,
+        (first, here): (usize, usize),
+        (column, row): (usize, usize),
+        stats: &mut Stats,
+    ) -> f64 {
+        let keep_of = |sums: &[Lanes; 3], l: usize| sums.map(|sum| sum[l]);
+        let (sums, samples) = a.keep(self.shadow, first);
+        let mut keep: Lanes = std::array::from_fn(|l| weigh::<N>(samples[l], keep_of(&sums, l)));
+        let of_a = pairs(a, self.depth);
+        let mut bound = of_a.error;
+        let of_b = b.map(|b| {
+            let (sums, samples) = b.keep(self.shadow, first);
+            let found = pairs(b, self.depth);
+            for l in 0..LANES {
+                let other = weigh::<M>(samples[l], keep_of(&sums, l)) * b.scale + b.more[l];
+                let here = self.shadow.glyph[first + l] >= b.base;
+                keep[l] = if here { other } else { keep[l] + a.more[l] };
+                bound[l] = (bound[l] + a.more[l]).min(found.error[l] * b.scale + b.more[l]);
+            }
+            found
+        });
+        let mut error = 0.0;
+        for l in 0..here {
+            let (i, at) = (first + l, (column + l, row));
+            // What the search finds may be a little below: near colours are not all.
+            let mut search = self.search(keep[l], bound[l], i, at);
+            if let Some(search) = &mut search {
+                self.few_flat(search, a, l);
+                few_pairs(search, a, &of_a, l);
+                if let (Some(b), Some(of_b)) = (b, &of_b) {
+                    few_pairs(search, b, of_b, l);
+                }
+            }
+            error += f64::from(self.found(search, keep[l], i, at, stats));
+        }
+        error
+    }
+
+    #[inline(always)]
+    fn few_flat(&self, search: &mut Search<'_>, grid: &Grid<N>, l: usize) {
+        let mean = grid.fit.mean.map(|c| c[l]);
+        let error = |ink: Ink| {
+            let off = N as f32 * distance(looks(ink), mean);
+            grid.fit.flat[l] + off + MEAN * off + grid.more[l]
+        };
+        let (pen_fg, pen_bg) = search.pen;
+        let ink = self.depth.ink(mean);
+        let cost = if ink == pen_bg { 0 } else { 3 + ink_cost(ink, true) };
+        search.consider(0, error(ink), cost, (pen_fg, ink));
+        if pen_bg != Ink::DEFAULT {
+            search.consider(0, error(pen_bg), 0, search.pen);
+        }
+        if pen_fg != Ink::DEFAULT {
+            search.consider(Grid::<N>::FULL.into(), error(pen_fg), 0, search.pen);
+        }
+    }
+}
+
+/// The best pair both ways round, each of its colours with one of the pen's, and the pen's own.
+#[inline(always)]
+fn few_pairs<const K: usize>(search: &mut Search<'_>, grid: &Grid<K>, found: &Pairs, l: usize) {
+    let (a, b) = (Ink::indexed(found.a[l]), Ink::indexed(found.b[l]));
+    let (pen_fg, pen_bg) = search.pen;
+    let mut consider = |pair: (Ink, Ink)| {
+        if pair.0 == Ink::DEFAULT || pair.1 == Ink::DEFAULT {
+            return;
+        }
+        let (set, error) = pattern(grid, l, pair);
+        let error = error * grid.scale + grid.more[l];
+        search.consider_new(grid.base + u16::from(set), error, pair);
+    };
+    consider((a, b));
+    consider((b, a));
+    consider((pen_fg, pen_bg));
+    for own in [a, b] {
+        consider((pen_fg, own));
+        consider((own, pen_bg));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::simd::{self, Work};
+    use super::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    /// Smooth, flat, two-coloured and noisy cells.
+    fn cells(rng: &mut StdRng) -> [[Lanes; 3]; 8] {
+        let mut cells = [[[0.0; LANES]; 3]; 8];
+        for l in 0..LANES {
+            let base: [f32; 3] = std::array::from_fn(|_| rng.random_range(0..256) as f32);
+            let other: [f32; 3] = std::array::from_fn(|_| rng.random_range(0..256) as f32);
+            for (k, cell) in cells.iter_mut().enumerate() {
+                for c in 0..3 {
+                    cell[c][l] = match l % 4 {
+                        0 => base[c],
+                        1 => base[c] + (other[c] - base[c]) * k as f32 / 30.0,
+                        2 if k % 3 == 0 => other[c],
+                        2 => base[c],
+                        _ => (base[c] + rng.random_range(-20.0..20.0)).clamp(0.0, 255.0),
+                    };
+                }
+            }
+        }
+        cells
+    }
+
+    /// The error of a pair with this pattern, the slow way.
+    fn error(grid: &Grid<8>, l: usize, set: u32, (a, b): (Ink, Ink)) -> f32 {
+        let (mut samples, mut sum) = (0.0, [0.0f32; 3]);
+        for k in 0..8 {
+            let (x, q) = (grid.sample(k, l), looks(if set >> k & 1 != 0 { a } else { b }));
+            samples += distance(x, q);
+            for c in 0..3 {
+                sum[c] += x[c] - q[c];
+            }
+        }
+        weigh::<8>(samples, sum)
+    }
+
+    #[test]
+    fn a_pairs_pattern_is_the_best_of_all_patterns() {
+        let mut rng = StdRng::seed_from_u64(1);
+        for _ in 0..30 {
+            let grid = Grid::new(cells(&mut rng), 0);
+            for l in 0..LANES {
+                let [a, b] = std::array::from_fn(|_| Ink::indexed(rng.random_range(16..=255)));
+                let (set, own) = pattern(&grid, l, (a, b));
+                let best = (0..256).map(|set| error(&grid, l, set, (a, b)));
+                let best = best.fold(f32::INFINITY, f32::min);
+                assert!((own - best).abs() <= 1.0 + best * 1e-3, "{own} for {best}");
+                let real = error(&grid, l, set.into(), (a, b));
+                assert!((own - real).abs() <= 1.0 + real * 1e-3, "{own} is {real}");
+            }
+        }
+    }
+
+    #[test]
+    fn near_pairs_are_nearly_as_good_as_all_pairs() {
+        let mut rng = StdRng::seed_from_u64(2);
+        let (mut of_near, mut of_all) = (0.0, 0.0);
+        for _ in 0..4 {
+            let grid = Grid::new(cells(&mut rng), 0);
+            let found = pairs(&grid, Depth::Indexed256);
+            for l in 0..LANES {
+                let pair = (Ink::indexed(found.a[l]), Ink::indexed(found.b[l]));
+                let (_, own) = pattern(&grid, l, pair);
+                assert!((own - found.error[l]).abs() <= 2.0 + own * 2e-3, "the same error");
+                let all = (16..=255u8).flat_map(|a| (16..a).map(move |b| (a, b)));
+                let all = all.map(|(a, b)| pattern(&grid, l, (Ink::indexed(a), Ink::indexed(b))).1);
+                of_all += all.fold(f32::INFINITY, f32::min);
+                of_near += own;
+            }
+        }
+        assert!(of_near <= of_all * 1.15, "{of_near} for {of_all}");
+    }
+
+    struct Eight<'a>(&'a Grid<8>);
+    impl Work for Eight<'_> {
+        type Out = Pairs;
+        #[inline(always)]
+        fn run(self) -> Pairs {
+            pairs(self.0, Depth::Indexed256)
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_finds_the_same_pairs() {
+        let mut rng = StdRng::seed_from_u64(3);
+        for _ in 0..20 {
+            let grid = Grid::new(cells(&mut rng), 0);
+            let fast = simd::dispatch(Eight(&grid));
+            let plain = simd::baseline(Eight(&grid));
+            assert_eq!((fast.a, fast.b), (plain.a, plain.b));
+            assert_eq!(fast.error.map(f32::to_bits), plain.error.map(f32::to_bits));
+        }
+    }
+}
