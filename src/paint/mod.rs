@@ -25,6 +25,7 @@ pub mod fit;
 mod layout;
 mod mode;
 mod painter;
+mod pixel;
 mod quality;
 mod scale;
 mod simd;
@@ -36,6 +37,7 @@ pub use colour::{Depth, Ink};
 pub use layout::{Kind, TileRect, layout, tile_pixels};
 pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};
+pub use pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
 pub use quality::Quality;
 
 /// A rectangle of terminal cells; `x`, `y` count from the screen's upper left corner, from 0.
