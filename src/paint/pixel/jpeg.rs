@@ -288,8 +288,8 @@ impl Bits<'_> {
     }
 
     fn finish(&mut self) {
-        if self.count > 0 {
-            self.put(0x7f, 8 - self.count);
-        }
+        // Filled up with ones.
+        let missing = (8 - self.count) % 8;
+        self.put((1 << missing) - 1, missing);
     }
 }
