@@ -4,13 +4,26 @@ use crate::paint::Shelf;
 use rustix::fs::Mode;
 use rustix::shm::{self, OFlags};
 use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::io::Seek;
 use std::io::{Error, Write};
+
+/// Objects that take turns: the terminal has read a picture long before its memory is needed again
+/// (one picture is under way at a time).
+const TURNS: u64 = 4;
+/// Where Linux keeps the objects as files.
+#[cfg(target_os = "linux")]
+const PLACE: &str = "/dev/shm";
 
 /// Puts pictures into POSIX shared memory, readable by this user only. The terminal removes each
 /// name when it has read it (kitty's protocol, `t=s`).
+///
+/// Taking fresh memory for each picture would cost as much as all the rest, so on Linux a few
+/// objects stay, under names of their own, and get another name for each picture.
 pub struct SharedMemory {
     prefix: String,
     count: u64,
+    kept: Vec<File>,
     open: Option<File>,
 }
 
@@ -18,18 +31,50 @@ impl SharedMemory {
     /// `tile`: a number that no other tile of this process has.
     pub fn new(tile: u32) -> Self {
         let prefix = format!("/facetty-{}-{tile}", std::process::id());
-        Self { prefix, count: 0, open: None }
+        Self { prefix, count: 0, kept: Vec::new(), open: None }
+    }
+
+    fn own_name(&self, turn: u64) -> String {
+        format!("{}-own-{turn}", self.prefix)
+    }
+
+    /// An object that has had its turn before, under a new name.
+    #[cfg(target_os = "linux")]
+    fn again(&mut self, name: &str, bytes: usize) -> std::io::Result<File> {
+        let turn = self.count % TURNS;
+        let own = self.own_name(turn);
+        if self.kept.len() as u64 == turn {
+            let file = create(&own)?;
+            self.kept.push(file);
+        }
+        let Some(file) = self.kept.get(turn as usize) else {
+            return Err(Error::other("no turn"));
+        };
+        let mut file = file.try_clone()?;
+        file.set_len(bytes as u64)?;
+        file.rewind()?;
+        std::fs::hard_link(format!("{PLACE}{own}"), format!("{PLACE}{name}"))?;
+        Ok(file)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn again(&mut self, name: &str, _bytes: usize) -> std::io::Result<File> {
+        create(name)
     }
 }
 
+/// A new object. Exclusive: whoever guessed the name and made it first gets no pictures.
+fn create(name: &str) -> std::io::Result<File> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
+    Ok(File::from(shm::open(name, flags, Mode::RUSR | Mode::WUSR)?))
+}
+
 impl Shelf for SharedMemory {
-    fn begin(&mut self, _bytes: usize) -> std::io::Result<String> {
+    fn begin(&mut self, bytes: usize) -> std::io::Result<String> {
         let name = format!("{}-{}", self.prefix, self.count);
+        let file = self.again(&name, bytes)?;
+        self.open = Some(file);
         self.count += 1;
-        // Exclusive: whoever guessed the name and made it first gets no pictures.
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
-        let fd = shm::open(&name, flags, Mode::RUSR | Mode::WUSR)?;
-        self.open = Some(File::from(fd));
         Ok(name)
     }
 
@@ -46,6 +91,14 @@ impl Shelf for SharedMemory {
     }
 }
 
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        for turn in 0..self.kept.len() as u64 {
+            let _ = shm::unlink(self.own_name(turn));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,7 +107,7 @@ mod tests {
     #[test]
     fn what_was_appended_is_read_under_the_name_until_it_is_removed() {
         let mut shelf = SharedMemory::new(4_000_000_001);
-        for part in [b"abc", b"xyz"] {
+        for part in [b"abc", b"xyz", b"123", b"456", b"789", b"ABC"] {
             let name = shelf.begin(6).expect("shared memory");
             shelf.append(part).expect("room");
             shelf.append(part).expect("room");
@@ -65,6 +118,20 @@ mod tests {
             shelf.remove(&name);
             assert!(shm::open(&name, OFlags::RDONLY, Mode::empty()).is_err());
             shelf.remove(&name);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let mut shelf = SharedMemory::new(4_000_000_003);
+        let names: Vec<String> = (0..6).map(|_| shelf.begin(1).expect("shared memory")).collect();
+        let own: Vec<String> = (0..TURNS).map(|turn| shelf.own_name(turn)).collect();
+        for name in &names {
+            shelf.remove(name);
+        }
+        drop(shelf);
+        for name in names.iter().chain(&own) {
+            assert!(shm::open(name, OFlags::RDONLY, Mode::empty()).is_err());
         }
     }
 

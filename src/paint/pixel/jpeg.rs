@@ -5,6 +5,8 @@
 //! Among what iTerm2 shows it is the smallest honest choice: the same picture is an eighth of a
 //! PNG's size, and it needs no compression library.
 
+use std::f32::consts::FRAC_1_SQRT_2;
+
 /// Luma and chroma quantisation at quality 50, row by row (T.81, tables K.1 and K.2).
 const LUMA: [u8; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
@@ -180,11 +182,11 @@ fn segment(kind: u8, body: &[u8], out: &mut Vec<u8>) {
 /// factor of two here).
 #[expect(clippy::excessive_precision, clippy::unreadable_literal, reason = "cosines")]
 const COSINES: [[f32; 4]; 8] = [
-    [0.70710678, 0.70710678, 0.70710678, 0.70710678],
+    [FRAC_1_SQRT_2, FRAC_1_SQRT_2, FRAC_1_SQRT_2, FRAC_1_SQRT_2],
     [0.98078528, 0.83146961, 0.55557023, 0.19509032],
     [0.92387953, 0.38268343, -0.38268343, -0.92387953],
     [0.83146961, -0.19509032, -0.98078528, -0.55557023],
-    [0.70710678, -0.70710678, -0.70710678, 0.70710678],
+    [FRAC_1_SQRT_2, -FRAC_1_SQRT_2, -FRAC_1_SQRT_2, FRAC_1_SQRT_2],
     [0.55557023, -0.98078528, 0.19509032, 0.83146961],
     [0.38268343, -0.92387953, 0.92387953, -0.38268343],
     [0.19509032, -0.55557023, 0.83146961, -0.98078528],

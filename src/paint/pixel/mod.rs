@@ -31,7 +31,6 @@ mod tests;
 
 use super::{Framing, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
-use crate::time::MediaTime;
 use digits::number;
 use scale::{Canvas, Scaler, View};
 
@@ -153,9 +152,9 @@ impl Cells {
 }
 
 enum Driver {
-    Sixel(sixel::Sixel),
-    Kitty(kitty::Kitty),
-    Iterm(iterm::Iterm),
+    Sixel(Box<sixel::Sixel>),
+    Kitty(Box<kitty::Kitty>),
+    Iterm(Box<iterm::Iterm>),
 }
 
 /// Most pixels a tile may have; a larger one isn't painted.
@@ -188,11 +187,12 @@ impl PixelPainter {
     /// A painter without a place yet: paints nothing until [`PixelPainter::place`].
     pub fn new(protocol: Protocol, terminal: PixelTerminal) -> Self {
         let driver = match protocol {
-            Protocol::Sixel => {
-                Driver::Sixel(sixel::Sixel::new(terminal.sixel_colours, terminal.sixel_max_size))
-            }
-            Protocol::Kitty => Driver::Kitty(kitty::Kitty::new(terminal.id_base)),
-            Protocol::Iterm2 => Driver::Iterm(iterm::Iterm::default()),
+            Protocol::Sixel => Driver::Sixel(Box::new(sixel::Sixel::new(
+                terminal.sixel_colours,
+                terminal.sixel_max_size,
+            ))),
+            Protocol::Kitty => Driver::Kitty(Box::new(kitty::Kitty::new(terminal.id_base))),
+            Protocol::Iterm2 => Driver::Iterm(Box::default()),
         };
         Self {
             protocol,
@@ -476,9 +476,4 @@ fn clear_edge(due: &mut bool, cells: &Cells, protocol: Protocol, rows: u16, out:
     out.extend_from_slice(b"\x1b[m\x1b[");
     number(out, usize::from(cols));
     out.push(b'X');
-}
-
-/// An empty picture of this size, for scratch.
-fn blank(size: Size) -> RawFrame {
-    RawFrame::black(size, MediaTime::default())
 }

@@ -164,11 +164,10 @@ impl Palette {
         let number = (best & 255) as u64;
         let mut near = number * 0x0101_0101_0101_0101;
         if self.slack > 0 {
-            let mut place = 1;
-            for other in all().filter(|d| d >> 8 <= limit && *d != best).take(7) {
+            let others = all().filter(|d| d >> 8 <= limit && *d != best);
+            for (place, other) in (1..8).zip(others) {
                 near &= !(255 << (8 * place));
                 near |= ((other & 255) as u64) << (8 * place);
-                place += 1;
             }
         }
         self.near[key as usize & (KEYS - 1)] = near;

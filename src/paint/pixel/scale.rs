@@ -239,7 +239,7 @@ impl Taps {
                 return only(n) == Some(n / 2);
             }
             let weights = &self.weights[n * self.count..][..self.count];
-            let near = if n % 2 == 0 { [64, 192] } else { [192, 64] };
+            let near = if n.is_multiple_of(2) { [64, 192] } else { [192, 64] };
             self.start[n] as usize == (n - 1) / 2 && weights == near
         };
         if self.count == 2 && outputs == 2 * inputs && (0..outputs).all(doubles) {

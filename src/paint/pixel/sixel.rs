@@ -202,10 +202,10 @@ impl Work for Job<'_> {
         }
         if sixel.wants_palette(lambda) {
             sixel.make_palette(lambda);
-            for i in 0..changed.len() {
-                changed[i] = !cells.covered[i];
-                cells.shown[i] = false;
+            for (changed, covered) in changed.iter_mut().zip(&cells.covered) {
+                *changed = !covered;
             }
+            cells.shown.fill(false);
         }
         let mut error = 0u64;
         let mut written = 0;
@@ -413,14 +413,14 @@ impl Sixel {
 fn choose<const ABOVE: bool>(palette: &mut Palette, keys: &[u32], above: &[u8], here: &mut [u8]) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // Whether one of eight bytes is zero.
-    let any_zero = |v: u64| v.wrapping_sub(ONES) & !v & (ONES << 7) != 0;
+    let any_zero = |v: u64| (v.wrapping_sub(ONES) & !v & (ONES << 7)) != 0;
     let mut left = 0;
     for (x, (k, to)) in keys.iter().zip(here).enumerate() {
         let near = palette.near(*k);
         let best = near as u8;
         // Arithmetic instead of branches, which nobody could predict.
         let take = |chosen: u8, other: u8| {
-            let yes = u8::from(any_zero(near ^ u64::from(other) * ONES)).wrapping_neg();
+            let yes = u8::from(any_zero(near ^ (u64::from(other) * ONES))).wrapping_neg();
             chosen ^ ((chosen ^ other) & yes)
         };
         let mut chosen = if x > 0 { take(best, left) } else { best };

@@ -2,6 +2,7 @@
 //! given.
 
 use super::*;
+use crate::time::MediaTime;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
