@@ -369,11 +369,16 @@ impl PixelPainter {
             Driver::Kitty(kitty) => kitty.most_pixels(self.quality.lambda()),
             Driver::Iterm(_) => iterm::most_pixels(self.quality.lambda()),
         };
-        let mut share = (most / (wide * high).max(1.0)).sqrt().min(1.0);
-        if let (Some(source), false) = (source, matches!(self.driver, Driver::Sixel(_))) {
-            share = share.min(1.0 / self.view.zoom(source, wide, high));
-        }
-        let cell = |full: f32| ((full * share - 0.01).ceil().max(1.0)) as usize;
+        let share = (most / (wide * high).max(1.0)).sqrt().min(1.0);
+        let needed = match (source, &self.driver) {
+            (None, _) | (_, Driver::Sixel(_)) => 1.0,
+            (Some(source), _) => 1.0 / self.view.zoom(source, wide, high),
+        };
+        // No more than there is room for; no less than the picture has.
+        let cell = |full: f32| {
+            let (room, needed) = ((full * share).floor(), (full * needed - 0.01).ceil());
+            room.min(needed).max(1.0) as usize
+        };
         let cell = (cell(full.0), cell(full.1));
         Canvas { cols: usize::from(cols), rows: usize::from(rows), cell }
     }

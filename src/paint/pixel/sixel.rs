@@ -165,6 +165,12 @@ impl Sixel {
         dispatch(Job { sixel: self, f, scaler, cells, lambda, refresh, out })
     }
 
+    /// The registers as they were sent.
+    #[cfg(test)]
+    pub(super) fn registers(&self) -> Vec<[u8; 3]> {
+        self.palette.percent.clone()
+    }
+
     /// What the terminal shows of a cell, by our own account: RGB row by row.
     #[cfg(test)]
     pub(super) fn shows(&self, col: usize, row: usize) -> Vec<[u8; 3]> {
@@ -451,13 +457,16 @@ fn write_band(scratch: &mut Scratch, rows: usize, out: &mut Vec<u8>) {
     scratch.find_entries(full);
     scratch.find_ground();
     let Scratch { columns, entries, sorted, nodes, ground, .. } = scratch;
+    // At most a selection, a gap and a run for each entry and each stretch, and a `$` for each.
+    let before = out.len();
+    out.resize(before + (entries.len() + ground.len()) * 24 + 8 * (1 + columns.len() / 999), 0);
+    let mut pen = Pen { room: &mut out[before..], at: 0 };
     let mut from = 0;
     for (i, stretch) in ground.iter().rev().enumerate() {
         // The last one reaches to the end: what it fills too much is replaced.
         let to = ground.len().checked_sub(i + 2).map_or(columns.len(), |i| ground[i].start.into());
-        out.push(b'#');
-        number(out, usize::from(stretch.colour));
-        sixels(full, (to - from) as u16, out);
+        pen.colour(stretch.colour);
+        pen.sixels(full, (to - from) as u16);
         from = to;
     }
     // By colour, columns in order.
@@ -502,7 +511,7 @@ fn write_band(scratch: &mut Scratch, rows: usize, out: &mut Vec<u8>) {
     nodes.sort_unstable_by_key(|n| n.start);
     let mut left = nodes.len();
     while left > 0 {
-        out.push(b'$');
+        pen.put([b'$'; 4], 1);
         let mut cursor = 0u16;
         let mut kept = 0;
         for i in 0..left {
@@ -512,11 +521,13 @@ fn write_band(scratch: &mut Scratch, rows: usize, out: &mut Vec<u8>) {
                 kept += 1;
                 continue;
             }
-            write_node(&sorted[node.from as usize..node.to as usize], cursor, out);
+            write_node(&sorted[node.from as usize..node.to as usize], cursor, &mut pen);
             cursor = node.end;
         }
         left = kept;
     }
+    let written = pen.at;
+    out.truncate(before + written);
 }
 
 impl Scratch {
@@ -524,26 +535,28 @@ impl Scratch {
     #[inline(always)]
     fn find_entries(&mut self, full: u8) {
         let Self { columns, entries, .. } = self;
-        entries.clear();
-        let mut tail = 0;
+        entries.resize(columns.len() * 6, Entry::default());
+        let (mut tail, mut count) = (0, 0);
         let mut previous = None;
         for (x, column) in columns.iter().enumerate() {
             if previous == Some(*column) {
-                for entry in &mut entries[tail..] {
+                for entry in &mut entries[tail..count] {
                     entry.run += 1;
                 }
                 continue;
             }
             previous = Some(*column);
-            tail = entries.len();
+            tail = count;
             let mut left = full;
             while left != 0 {
                 let colour = (column >> (8 * left.trailing_zeros())) as u8;
                 let mask = rows_of(*column, colour) & full;
                 left &= !mask;
-                entries.push(Entry { x: x as u16, run: 1, colour, mask });
+                entries[count] = Entry { x: x as u16, run: 1, colour, mask };
+                count += 1;
             }
         }
+        entries.truncate(count);
     }
 
     /// The stretches of the ground, last one first: those that save the most bytes. A walk over
@@ -582,43 +595,82 @@ impl Scratch {
 }
 
 #[inline(always)]
-fn write_node(entries: &[Entry], mut cursor: u16, out: &mut Vec<u8>) {
+fn write_node(entries: &[Entry], mut cursor: u16, pen: &mut Pen<'_>) {
     let Some(first) = entries.first() else { return };
-    out.push(b'#');
-    number(out, usize::from(first.colour));
+    pen.colour(first.colour);
     let (mut mask, mut run) = (0u8, 0u16);
     for entry in entries {
         if entry.x > cursor {
             if mask != 0 {
-                sixels(mask, run, out);
+                pen.sixels(mask, run);
                 run = 0;
             }
             run += entry.x - cursor;
             mask = 0;
         }
         if entry.mask != mask {
-            sixels(mask, run, out);
+            pen.sixels(mask, run);
             run = 0;
         }
         mask = entry.mask;
         run += entry.run;
         cursor = entry.x + entry.run;
     }
-    sixels(mask, run, out);
+    pen.sixels(mask, run);
 }
 
-#[inline(always)]
-fn sixels(mask: u8, run: u16, out: &mut Vec<u8>) {
-    let sixel = b'?' + mask;
-    match run {
-        0 => {}
-        1 => out.push(sixel),
-        2 => out.extend_from_slice(&[sixel; 2]),
-        3 => out.extend_from_slice(&[sixel; 3]),
-        _ => {
-            out.push(b'!');
-            number(out, usize::from(run));
-            out.push(sixel);
+/// Writes sixels into room that was made before: nothing is asked per byte, and short things are
+/// written four bytes at a time, of which some are written over next.
+struct Pen<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
+
+/// The decimal digits of 0…999, and how many.
+const DIGITS: [([u8; 3], u8); 1000] = {
+    let mut table = [([0; 3], 0); 1000];
+    let mut n = 0;
+    while n < 1000 {
+        let (a, b, c) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
+        table[n] = match n {
+            0..10 => ([c, 0, 0], 1),
+            10..100 => ([b, c, 0], 2),
+            _ => ([a, b, c], 3),
+        };
+        n += 1;
+    }
+    table
+};
+
+impl Pen<'_> {
+    #[inline(always)]
+    fn put(&mut self, bytes: [u8; 4], count: usize) {
+        if let Some(room) = self.room.get_mut(self.at..self.at + 4) {
+            room.copy_from_slice(&bytes);
+            self.at += count;
+        }
+    }
+
+    #[inline(always)]
+    fn colour(&mut self, colour: u8) {
+        let ([a, b, c], count) = DIGITS[usize::from(colour)];
+        self.put([b'#', a, b, c], 1 + usize::from(count));
+    }
+
+    #[inline(always)]
+    fn sixels(&mut self, mask: u8, run: u16) {
+        let sixel = b'?' + mask;
+        if run < 4 {
+            return self.put([sixel; 4], run.into());
+        }
+        let mut rest = run;
+        // More than a thousand columns are written in several runs.
+        while rest > 0 {
+            let part = rest.min(999);
+            let ([a, b, c], count) = DIGITS[usize::from(part)];
+            self.put([b'!', a, b, c], 1 + usize::from(count));
+            self.put([sixel; 4], 1);
+            rest -= part;
         }
     }
 }

@@ -733,3 +733,64 @@ fn jpeg_survives_extreme_pictures_at_every_quality_and_odd_size() {
         }
     }
 }
+
+#[test]
+fn a_uniform_picture_wider_than_a_thousand_pixels_is_shown_uniform_in_few_bytes() {
+    let mut f = RawFrame::black(Size::new(64, 48), MediaTime::default());
+    f.y.fill(120);
+    let mut painter = PixelPainter::new(Protocol::Sixel, PixelTerminal::default());
+    painter.framing(Framing::Fill);
+    painter.place(Rect { x: 0, y: 0, cols: 230, rows: 2 }, (10, 17));
+    let mut out = Vec::new();
+    let stats = painter.paint(&f, &mut out);
+    let mut screen = Screen::new(231, 4, (10, 17));
+    screen.eat(&out);
+    for col in 0..230 {
+        assert_eq!(screen.cell_pixels(col, 1), screen.cell_pixels(0, 0));
+    }
+    assert!(stats.bytes < 400, "{}", stats.bytes);
+}
+
+#[test]
+fn shared_registers_show_the_same_because_a_new_palette_repaints_all() {
+    // What a terminal shows that keeps register numbers, not colours, and shares the registers.
+    let mut dice = Dice(17);
+    let mut painter = PixelPainter::new(Protocol::Sixel, PixelTerminal::default());
+    painter.place(Rect { x: 0, y: 0, cols: 20, rows: 6 }, (8, 16));
+    let mut f = dice.frame(Size::new(160, 96));
+    let mut screen = Screen::new(21, 8, (8, 16));
+    let mut palettes = std::collections::BTreeSet::new();
+    for step in 0..60 {
+        dice.change(&mut f);
+        if step == 30 {
+            f = RawFrame::black(f.size, f.at);
+            f.y.iter_mut().zip(0u32..).for_each(|(y, i)| *y = 60 + (i % 100) as u8);
+            f.u.fill(60);
+        }
+        let mut out = Vec::new();
+        painter.paint(&f, &mut out);
+        screen.eat(&out);
+        let Driver::Sixel(sixel) = &painter.driver else { panic!("not sixel") };
+        palettes.insert(sixel.registers());
+        for row in 0..6 {
+            for col in 0..20 {
+                let shown: Vec<_> = sixel_shown(&painter, col, row).into_iter().map(Some).collect();
+                assert_eq!(screen.cell_pixels(col, row), shown);
+            }
+        }
+    }
+    assert!(palettes.len() > 1, "the palette was made anew");
+}
+
+#[test]
+fn the_wanted_size_is_the_tiles_and_less_where_bytes_are_dear() {
+    let rect = Rect { x: 0, y: 0, cols: 100, rows: 30 };
+    for (protocol, most) in [(Protocol::Sixel, 600_000), (Protocol::Kitty, 70_000)] {
+        let mut painter = PixelPainter::new(protocol, PixelTerminal::default());
+        painter.place(rect, (10, 20));
+        let size = painter.wanted_pixels();
+        assert!(size.luma() <= most * 5 / 4, "{size}");
+        let aspect = f32::from(size.width) / f32::from(size.height);
+        assert!((aspect - 1000.0 / 600.0).abs() < 0.1, "{size}");
+    }
+}
