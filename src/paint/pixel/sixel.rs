@@ -27,8 +27,18 @@ const STRETCH: i32 = 24;
 const SAVED: i32 = 5;
 
 /// Colours at a λ of ½: with more, bytes rise by a quarter and SSIM doesn't (measured on a talking
-/// head; noise of the picture does what dither would, so there is none).
+/// head; noise of the picture does what dither would, so there is none unless colours are few).
 const COLOURS: f32 = 112.0;
+
+/// A terminal with no more colours than this gets ordered dither: false contours would be coarse.
+const FEW: usize = 64;
+/// Its thresholds, −8…7.
+const DITHER: [[f32; 4]; 4] = [
+    [-8.0, 0.0, -6.0, 2.0],
+    [4.0, -4.0, 6.0, -2.0],
+    [-5.0, 3.0, -7.0, 1.0],
+    [7.0, -1.0, 5.0, -3.0],
+];
 
 /// Draws one tile by sixels.
 pub(super) struct Sixel {
@@ -335,6 +345,8 @@ impl Sixel {
         let keys = &mut self.scratch.keys;
         keys.resize(wide, 0);
         let mut error = 0u64;
+        // About the distance of neighbouring colours in luma, from their mean squared error.
+        let step = if self.colours <= FEW { (3.0 * self.made.0).sqrt().min(48.0) } else { 0.0 };
         for r in 0..high {
             let run = (top + r) * width + left..(top + r) * width + left + wide;
             let (y, u, v) =
@@ -344,6 +356,15 @@ impl Sixel {
             self.sent.v[run.clone()].copy_from_slice(v);
             for (((k, y), u), v) in keys.iter_mut().zip(y).zip(u).zip(v) {
                 *k = key([*y, *u, *v]);
+            }
+            if step > 0.0 {
+                let lifts = DITHER[r % 4].map(|d| ((d + 0.5) * step / 16.0) as i16);
+                for ((((k, y), u), v), lift) in
+                    keys.iter_mut().zip(y).zip(u).zip(v).zip(lifts.iter().cycle())
+                {
+                    let y = (i16::from(*y) + lift).clamp(0, 255) as u8;
+                    *k = key([y, *u, *v]);
+                }
             }
             let (above, here) = self.index.split_at_mut(run.start);
             let here = &mut here[..wide];

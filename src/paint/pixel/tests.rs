@@ -794,3 +794,22 @@ fn the_wanted_size_is_the_tiles_and_less_where_bytes_are_dear() {
         assert!((aspect - 1000.0 / 600.0).abs() < 0.1, "{size}");
     }
 }
+
+#[test]
+fn with_few_colours_a_ramp_keeps_its_brightness_everywhere() {
+    let mut f = RawFrame::black(Size::new(320, 96), MediaTime::default());
+    f.y.iter_mut().zip(0usize..).for_each(|(y, i)| *y = 30 + (i % 320 / 2) as u8);
+    let terminal = PixelTerminal { sixel_colours: 8, ..PixelTerminal::default() };
+    let mut painter = PixelPainter::new(Protocol::Sixel, terminal);
+    painter.place(Rect { x: 0, y: 0, cols: 40, rows: 6 }, (8, 16));
+    let mut out = Vec::new();
+    painter.paint(&f, &mut out);
+    let mut screen = Screen::new(41, 8, (8, 16));
+    screen.eat(&out);
+    for col in 1..39 {
+        let cell = screen.cell_pixels(col, 3);
+        let mean = cell.iter().flatten().map(|p| f32::from(p[1])).sum::<f32>() / 128.0;
+        let given = f32::from(scale::rgb(f.y[col * 8 + 4], 128, 128)[1]);
+        assert!((mean - given).abs() < 9.0, "{col}: {mean} for {given}");
+    }
+}
