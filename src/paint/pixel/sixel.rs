@@ -20,6 +20,8 @@ const PALETTE_HOLDS: u32 = 12;
 /// What a piece costs beyond its pixels, in pixels: colours and header against pixels at about half
 /// a byte.
 const PIECE_COST: usize = 2200;
+/// Most pieces of one picture, unless covers or the terminal's limits demand more.
+const MOST_PIECES: usize = 3;
 /// A colour's gaps from here on (in columns) are left to other colours in the same pass.
 const GAP: u16 = 10;
 /// Bytes of a stretch of ground, and what it saves per column that has its colour; in thirds.
@@ -724,6 +726,20 @@ fn pieces(changed: &[bool], cells: &Cells, most: (usize, usize)) -> Vec<Piece> {
             }
             found.push(piece);
         }
+    }
+    // However small, each picture makes some terminals (xterm) look at their whole screen.
+    while found.len() > MOST_PIECES {
+        let n = found.len();
+        let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
+        let best = pairs
+            .map(|(i, j)| (i, j, found[i].with(&found[j])))
+            .filter(|(_, _, both)| !cells.any_covered(*both))
+            .min_by_key(|(i, j, both)| {
+                both.area() as isize - (found[*i].area() + found[*j].area()) as isize
+            });
+        let Some((i, j, both)) = best else { break };
+        found.swap_remove(j);
+        found[i] = both;
     }
     let (wide, high) = ((most.0 / cw.max(1)).max(1), (most.1 / ch.max(1)).max(1));
     let mut small = Vec::new();
