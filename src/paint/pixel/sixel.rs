@@ -21,7 +21,7 @@ const PALETTE_HOLDS: u32 = 12;
 /// a byte.
 const PIECE_COST: usize = 2200;
 /// Most pieces of one picture, unless covers or the terminal's limits demand more.
-const MOST_PIECES: usize = 3;
+const MOST_PIECES: usize = 6;
 /// A colour's gaps from here on (in columns) are left to other colours in the same pass.
 const GAP: u16 = 10;
 /// Bytes of a stretch of ground, and what it saves per column that has its colour; in thirds.
