@@ -19,7 +19,7 @@ use crate::media::source::{self, VideoOptions, pattern};
 use crate::node::{
     Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, NodeView, OWN, Runner,
 };
-use crate::paint::{Depth, Mode};
+use crate::paint::{Depth, Look, Mode};
 use crate::seal::Receipt;
 use crate::secret::Secret;
 use crate::sim::attacks::live::{self, Mischief, Trick};
@@ -592,7 +592,7 @@ fn shot(path: &Path, options: &DemoOptions) -> Result<Exit, Failure> {
     let mut board: Option<Board> = None;
     let mut draw = |facts: &DemoScreen, pictures: &Arc<Pictures>, now: Instant| {
         let board = board.get_or_insert_with(|| {
-            Board::new(SHOT, Mode::Sextant, Depth::True, Arc::clone(pictures), DECIFPS)
+            Board::new(SHOT, Look::Cells(Mode::Sextant), Depth::True, Arc::clone(pictures), DECIFPS)
         });
         let screen = Screen::Demo(Box::new(facts.clone()));
         let model = Model::new(screen, Theme::colour(), true, true);

@@ -7,7 +7,7 @@ use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic};
 use crate::invite::Invite;
 use crate::media::frame::Size;
-use crate::paint::{Depth, Mode, UnknownMode};
+use crate::paint::{Depth, Look, UnknownLook};
 use crate::term::Probe;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,30 +34,30 @@ pub enum Front {
     Json,
 }
 
-/// How pictures become cells: `--graphics`.
+/// How pictures are drawn: `--graphics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Graphics {
     /// What the terminal can do best, by probing it.
     #[default]
     Auto,
-    /// This mode, whatever the terminal is.
-    Only(Mode),
+    /// This way, whatever the terminal is.
+    Only(Look),
 }
 
 impl Graphics {
-    /// The mode to begin with.
-    pub fn mode(self, probe: &Probe) -> Mode {
+    /// The look to begin with.
+    pub fn look(self, probe: &Probe) -> Look {
         match self {
-            Self::Auto => probe.mode,
-            Self::Only(mode) => mode,
+            Self::Auto => probe.look(),
+            Self::Only(look) => look,
         }
     }
 }
 
 impl FromStr for Graphics {
-    type Err = UnknownMode;
+    type Err = UnknownLook;
 
-    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+    fn from_str(text: &str) -> Result<Self, UnknownLook> {
         if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Only) }
     }
 }

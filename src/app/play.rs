@@ -11,9 +11,11 @@ use crate::media::frame::{RawFrame, Size};
 use crate::media::seams::FrameSource;
 use crate::media::source::{self, OpenError, VideoOptions};
 use crate::node::Clock;
-use crate::paint::{Depth, Framing, Mode, Painter, Quality, Rect, Stats};
+use crate::paint::{
+    Depth, Framing, Look, Mode, PixelTerminal, Protocol, Quality, Rect, Stats, Tile,
+};
 use crate::term::input::Reply;
-use crate::term::{self, Events, Output, Probe, Terminal};
+use crate::term::{self, Events, Output, Probe, SharedMemory, Terminal};
 use crate::time::Now;
 use crossterm::event::{KeyCode, KeyModifiers};
 use serde_json::json;
@@ -63,7 +65,7 @@ fn gap(decifps: u16) -> Duration {
 
 /// What was painted so far, and how.
 struct Figures {
-    mode: Mode,
+    look: Look,
     depth: Depth,
     cells: (u16, u16),
     began: Instant,
@@ -83,12 +85,11 @@ struct Figures {
 }
 
 impl Figures {
-    fn new(painter: &Painter) -> Self {
-        let (mode, depth) = painter.mode();
-        let rect = painter.rect();
+    fn new(tile: &Tile) -> Self {
+        let rect = tile.rect();
         Self {
-            mode,
-            depth,
+            look: tile.look(),
+            depth: tile.depth(),
             cells: (rect.cols, rect.rows),
             began: instant(),
             ended: instant(),
@@ -105,15 +106,15 @@ impl Figures {
         }
     }
 
-    fn take(&mut self, painter: &mut Painter, stats: Stats, bytes: usize) {
-        (self.mode, self.depth) = painter.mode();
-        self.cells = (painter.rect().cols, painter.rect().rows);
+    fn take(&mut self, tile: &mut Tile, stats: Stats, bytes: usize) {
+        (self.look, self.depth) = (tile.look(), tile.depth());
+        self.cells = (tile.rect().cols, tile.rect().rows);
         self.pictures += 1;
         self.bytes += bytes as u64;
         self.written += stats.written as u64;
         self.kept += stats.kept as u64;
         self.error += stats.error;
-        self.lambda = painter.quality().lambda();
+        self.lambda = tile.quality().lambda();
         self.ended = instant();
     }
 
@@ -148,7 +149,7 @@ impl Figures {
     fn json(&self) -> serde_json::Value {
         let cpu = cpu().saturating_sub(self.cpu).as_secs_f64() * 1000.0;
         json!({
-            "mode": self.mode.name(),
+            "mode": self.look.name(),
             "colours": self.depth.name(),
             "columns": self.cells.0,
             "rows": self.cells.1,
@@ -177,7 +178,7 @@ impl Figures {
         format!(
             "{}, {} · {}x{} · {:.1} fps · {:.1} kB a picture · λ {:.2}{psnr} · eats {drain}{late} \
              · {:.1} ms CPU a picture",
-            self.mode,
+            self.look,
             self.depth.name(),
             self.cells.0,
             self.cells.1,
@@ -202,14 +203,14 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
-fn painter(options: &PlayOptions, mode: Mode, depth: Depth) -> Painter {
-    let mut painter = Painter::new(mode, depth);
+fn tile(options: &PlayOptions, look: Look, depth: Depth, terminal: PixelTerminal) -> Tile {
+    let mut tile = Tile::new(look, depth, terminal);
     let framing = if options.letterbox { Framing::Letterbox } else { Framing::Fill };
-    painter.framing(framing);
+    tile.framing(framing);
     if let Some(lambda) = options.lambda {
-        *painter.quality() = Quality::fixed(lambda);
+        *tile.quality() = Quality::fixed(lambda);
     }
-    painter
+    tile
 }
 
 /// Writes the bytes for a terminal of this size; the source's clock runs as fast as it is read.
@@ -218,11 +219,14 @@ fn to_output(options: &PlayOptions, (cols, rows): (u16, u16)) -> Result<Exit, Fa
     let frames = options.frames.ok_or_else(|| {
         Failure::new(Exit::Usage, "without a terminal nobody can end it: say how many --frames")
     })?;
-    let mode = match options.graphics {
-        Graphics::Auto => Mode::Mixed,
-        Graphics::Only(mode) => mode,
+    let look = match options.graphics {
+        Graphics::Auto => Look::Cells(Mode::Mixed),
+        Graphics::Only(look) => look,
     };
-    let mut painter = painter(options, mode, options.depth.unwrap_or_default());
+    let depth = options.depth.unwrap_or_default();
+    // One row more than the picture has: nothing scrolls.
+    let terminal = PixelTerminal { screen_rows: rows.saturating_add(1), ..Default::default() };
+    let mut painter = tile(options, look, depth, terminal);
     painter.place(Rect { x: 0, y: 0, cols, rows }, options.cell);
     let origin = instant();
     let mut source = open(options, origin, painter.wanted_pixels())?;
@@ -285,10 +289,11 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
     let (waker, wakes) = sync_channel(QUEUE);
     let output = Output::start(&terminal, probe.is_complete(), || {}).map_err(device)?;
     let events = Events::start(&mut terminal, waker).map_err(device)?;
-    let mode = options.graphics.mode(&probe);
+    let look = options.graphics.look(&probe);
     let depth = options.depth.unwrap_or(probe.depth);
+    let painter = tile(&options, look, depth, probe.pixel_terminal(terminal.size().1, 0));
     let mut player = Player {
-        painter: painter(&options, mode, depth),
+        painter,
         source,
         newest: None,
         painted_at: None,
@@ -302,8 +307,10 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
         wakes,
         options,
     };
+    player.share();
     player.place(&terminal);
     let end = player.play(&mut terminal);
+    player.clear();
     player.settle();
     drop(events);
     terminal.leave();
@@ -323,7 +330,7 @@ struct Newest {
 
 struct Player {
     options: PlayOptions,
-    painter: Painter,
+    painter: Tile,
     source: Box<dyn FrameSource>,
     newest: Option<Newest>,
     painted_at: Option<Instant>,
@@ -343,6 +350,7 @@ impl Player {
     fn place(&mut self, terminal: &Terminal) {
         let (cols, rows) = terminal.size();
         let rows = rows.saturating_sub(u16::from(self.line));
+        self.painter.screen_rows(terminal.size().1);
         self.painter.place(Rect { x: 0, y: 0, cols, rows }, self.probe.cell_px);
         self.painter.invalidate();
         self.source.hint(self.painter.wanted_pixels(), self.options.decifps.unwrap_or(300));
@@ -465,10 +473,8 @@ impl Player {
                     KeyCode::Char('q') | KeyCode::Esc => return Ok(Some(Exit::Ended)),
                     KeyCode::Char('l') if control => self.place(terminal),
                     KeyCode::Char('g') => {
-                        let (mode, depth) = self.painter.mode();
-                        self.painter.set_mode(mode.next(), depth);
-                        self.figures = None;
-                        self.place(terminal);
+                        let look = self.painter.look().next(&self.probe.protocols());
+                        self.look_so(look, self.painter.depth(), terminal);
                     }
                     KeyCode::Char('f') => {
                         self.options.letterbox = !self.options.letterbox;
@@ -493,8 +499,7 @@ impl Player {
             term::Event::Reply(reply) => {
                 if self.probe.learn(&reply) && self.options.graphics == Graphics::Auto {
                     let depth = self.options.depth.unwrap_or(self.probe.depth);
-                    self.painter.set_mode(self.probe.mode, depth);
-                    self.place(terminal);
+                    self.look_so(self.probe.look(), depth, terminal);
                 }
                 if self.probe.is_complete() {
                     self.output.ask();
@@ -506,6 +511,30 @@ impl Player {
             term::Event::Paste(_) | term::Event::Focus(false) => {}
         }
         Ok(None)
+    }
+
+    /// Draws another way.
+    fn look_so(&mut self, look: Look, depth: Depth, terminal: &Terminal) {
+        let mut bytes = Vec::new();
+        self.painter.set(look, depth, &mut bytes);
+        let _ = self.output.send(bytes);
+        self.share();
+        self.figures = None;
+        self.place(terminal);
+    }
+
+    fn share(&mut self) {
+        if self.painter.look() == Look::Pixels(Protocol::Kitty) && self.probe.kitty_shared {
+            self.painter.share(Box::new(SharedMemory::new(0)));
+        }
+    }
+
+    /// Takes away what lies over the text.
+    fn clear(&mut self) {
+        self.output.flush(Duration::from_millis(200));
+        let mut bytes = Vec::new();
+        self.painter.retire(&mut bytes);
+        let _ = self.output.send(bytes);
     }
 
     /// Waits for answers under way: they would be taken for typing.
@@ -523,6 +552,7 @@ impl Player {
     }
 
     fn suspend(&mut self, terminal: &mut Terminal) -> Result<(), Failure> {
+        self.clear();
         self.settle();
         let result = terminal.suspend();
         self.output.resumed();
@@ -538,7 +568,7 @@ mod tests {
 
     #[test]
     fn figures_tell_what_was_painted() {
-        let mut painter = Painter::new(Mode::Half, Depth::True);
+        let mut painter = Tile::new(Look::Cells(Mode::Half), Depth::True, PixelTerminal::default());
         painter.place(Rect { x: 0, y: 0, cols: 20, rows: 6 }, (10, 20));
         let mut figures = Figures::new(&painter);
         let picture = RawFrame::black(Size::new(40, 24), Default::default());
@@ -562,7 +592,11 @@ mod tests {
 
     #[test]
     fn latencies_kept_are_bounded() {
-        let mut figures = Figures::new(&Painter::new(Mode::Half, Depth::True));
+        let mut figures = Figures::new(&Tile::new(
+            Look::Cells(Mode::Half),
+            Depth::True,
+            PixelTerminal::default(),
+        ));
         for ms in 0..10_000 {
             figures.late(Duration::from_millis(ms));
         }

@@ -8,9 +8,9 @@ use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
-use crate::paint::{Depth, Framing, Mode, Painter, Quality};
+use crate::paint::{Depth, Framing, Look, Protocol, Quality, Tile, base64};
 use crate::term::input::Reply;
-use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
+use crate::term::{self, Areas, Composer, Events, Output, Probe, SharedMemory, Terminal};
 use crate::time::Now;
 use crate::tui::model::{Model, Screen, TileRole};
 use crate::tui::view;
@@ -198,7 +198,9 @@ pub struct Stage {
     events: Option<Events>,
     output: Output,
     board: Board,
-    /// `None`: the user chose the mode.
+    /// The user didn't choose how pictures are drawn.
+    auto: bool,
+    /// For cells that weren't chosen.
     ladder: Option<Ladder>,
     probe: Probe,
     drawn_at: Option<Instant>,
@@ -226,9 +228,8 @@ impl Stage {
             return Err(Failure::new(Exit::Device, "this terminal cannot be drawn on (TERM=dumb)")
                 .next("use --plain"));
         }
-        let mode = graphics.mode(&probe);
-        let auto = graphics == Graphics::Auto;
-        let ladder = auto.then(|| Ladder::new(mode, probe.depth));
+        let look = graphics.look(&probe);
+        let ladder = ladder(graphics == Graphics::Auto, look, probe.depth);
         let (waker, wakes) = sync_channel(QUEUE);
         let bug = |e: term::TermError| Failure::new(Exit::Device, e);
         let ready = waker.clone();
@@ -240,9 +241,10 @@ impl Stage {
         let events = Events::start(&mut terminal, waker.clone()).map_err(bug)?;
         let (cols, rows) = terminal.size();
         let pictures = Arc::new(Pictures::default());
-        let mut board = Board::new((cols, rows), mode, probe.depth, Arc::clone(&pictures), decifps);
+        let mut board = Board::new((cols, rows), look, probe.depth, Arc::clone(&pictures), decifps);
         board.composer.set(probe.depth, probe.sync);
         board.cell_px = probe.cell_px;
+        board.probe = Some(probe.clone());
         Ok(Self {
             wakes,
             waker,
@@ -251,6 +253,7 @@ impl Stage {
             events: Some(events),
             output,
             board,
+            auto: graphics == Graphics::Auto,
             ladder,
             probe,
             drawn_at: None,
@@ -262,7 +265,7 @@ impl Stage {
 
     /// The graphics mode in a word.
     pub fn graphics(&self) -> &'static str {
-        self.board.mode.name()
+        self.board.look.name()
     }
 
     /// Colours the terminal has.
@@ -272,8 +275,8 @@ impl Stage {
 
     /// Next graphics mode.
     pub fn next_graphics(&mut self) {
-        self.ladder = None;
-        self.board.mode = self.board.mode.next();
+        (self.auto, self.ladder) = (false, None);
+        self.board.look = self.board.look.next(&self.probe.protocols());
         self.board.depth = self.probe.depth;
         self.invalidate();
     }
@@ -331,15 +334,16 @@ impl Stage {
         self.dirty = true;
         match event {
             term::Event::Resize { cells: (cols, rows), .. } => {
-                self.board.composer.resize(*cols, *rows);
+                self.board.resize(*cols, *rows);
                 self.invalidate();
             }
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),
             term::Event::Reply(reply) => {
                 if self.probe.learn(reply) {
-                    if self.ladder.is_some() {
-                        self.board.mode = self.probe.mode;
-                        self.ladder = Some(Ladder::new(self.probe.mode, self.probe.depth));
+                    self.board.probe = Some(self.probe.clone());
+                    if self.auto {
+                        self.board.look = self.probe.look();
+                        self.ladder = ladder(true, self.board.look, self.probe.depth);
                     }
                     self.board.depth = self.probe.depth;
                     self.board.composer.set(self.probe.depth, self.probe.sync);
@@ -392,7 +396,7 @@ impl Stage {
         if let (Some(ladder), Some(lambda)) = (&mut self.ladder, self.board.dearest)
             && let Some((mode, depth)) = ladder.step(lambda, stats.fps, now)
         {
-            (self.board.mode, self.board.depth) = (mode, depth);
+            (self.board.look, self.board.depth) = (Look::Cells(mode), depth);
             self.board.invalidate();
         }
         if bytes.is_empty() {
@@ -406,9 +410,11 @@ impl Stage {
 
     /// Copies text to the clipboard of whoever looks at this terminal (OSC 52).
     pub fn copy(&mut self, text: &str) {
-        let encoded = base64(text.as_bytes());
+        let mut bytes = b"\x1b]52;c;".to_vec();
+        base64(&mut bytes, text.as_bytes());
+        bytes.push(b'\x07');
         // A terminal too slow for that much is too slow for this too.
-        let _ = self.output.send(format!("\x1b]52;c;{encoded}\x07").into_bytes());
+        let _ = self.output.send(bytes);
     }
 
     /// A notice of the desktop, where the terminal has them (OSC 9), and the bell. `text` has no
@@ -424,37 +430,75 @@ impl Stage {
 
     /// Gives the screen back, stops, and takes it again when continued.
     pub fn suspend(&mut self) -> Result<(), Failure> {
-        self.output.flush(Duration::from_millis(200));
-        self.settle();
+        self.clear();
         let result = self.terminal.suspend();
         self.output.resumed();
         let (cols, rows) = self.terminal.size();
-        self.board.composer.resize(cols, rows);
+        self.board.resize(cols, rows);
         self.invalidate();
         result.map_err(|e| Failure::new(Exit::Device, e))
     }
 
+    /// Takes away what lies over the text, and waits until the terminal has had everything.
+    fn clear(&mut self) {
+        self.output.flush(Duration::from_millis(200));
+        let bytes = self.board.retire();
+        if !bytes.is_empty() && self.output.send(bytes).is_ok() {
+            self.output.flush(Duration::from_millis(200));
+        }
+        self.settle();
+    }
+
     /// Gives the screen back.
     pub fn close(mut self) {
-        self.output.flush(Duration::from_millis(200));
-        self.settle();
+        self.clear();
         self.events.take();
         self.terminal.leave();
     }
 }
 
+/// Steps down and up, where cells are drawn and nobody chose them.
+fn ladder(auto: bool, look: Look, depth: Depth) -> Option<Ladder> {
+    match look {
+        Look::Cells(mode) if auto => Some(Ladder::new(mode, depth)),
+        _ => None,
+    }
+}
+
 /// One tile's painter and what it knows of its pictures.
 struct Slot {
-    painter: Painter,
+    tile: Tile,
+    /// Its own, as long as it is there.
+    number: u32,
     /// Serial of the picture that is in it.
     painted: Option<u64>,
     /// Finds the frame-number strip of test pictures, which is not for people.
     strip: marker::Watch,
 }
 
-impl Slot {
-    fn new(mode: Mode, depth: Depth) -> Self {
-        Self { painter: Painter::new(mode, depth), painted: None, strip: marker::Watch::default() }
+/// How tiles of a board are made.
+struct Maker<'a> {
+    look: Look,
+    depth: Depth,
+    probe: Option<&'a Probe>,
+    rows: u16,
+}
+
+impl Maker<'_> {
+    /// The slot with this number.
+    fn slot(&self, number: u32) -> Slot {
+        let terminal = self.probe.map(|probe| probe.pixel_terminal(self.rows, number));
+        let mut tile = Tile::new(self.look, self.depth, terminal.unwrap_or_default());
+        self.share(&mut tile, number);
+        Slot { tile, number, painted: None, strip: marker::Watch::default() }
+    }
+
+    fn share(&self, tile: &mut Tile, number: u32) {
+        if self.look == Look::Pixels(Protocol::Kitty)
+            && self.probe.is_some_and(|probe| probe.kitty_shared)
+        {
+            tile.share(Box::new(SharedMemory::new(number)));
+        }
     }
 }
 
@@ -462,8 +506,15 @@ impl Slot {
 pub struct Board {
     composer: Composer,
     slots: BTreeMap<TileRole, Slot>,
-    mode: Mode,
+    look: Look,
     depth: Depth,
+    /// What the terminal is, if there is one.
+    probe: Option<Probe>,
+    rows: u16,
+    /// Slots made so far.
+    made: u32,
+    /// What takes pictures of tiles off the screen that are there no longer.
+    retired: Vec<u8>,
     cell_px: (u16, u16),
     pictures: Arc<Pictures>,
     decifps: u16,
@@ -518,7 +569,7 @@ impl Board {
     /// A board of this many columns and rows.
     pub fn new(
         (cols, rows): (u16, u16),
-        mode: Mode,
+        look: Look,
         depth: Depth,
         pictures: Arc<Pictures>,
         decifps: u16,
@@ -530,8 +581,12 @@ impl Board {
         Self {
             composer,
             slots,
-            mode,
+            look,
             depth,
+            probe: None,
+            rows,
+            made: 0,
+            retired: Vec::new(),
             cell_px: (1, 2),
             pictures,
             decifps,
@@ -542,11 +597,31 @@ impl Board {
 
     fn invalidate(&mut self) {
         self.composer.invalidate();
+        let (look, depth, rows) = (self.look, self.depth, self.rows);
+        let maker = Maker { look, depth, probe: self.probe.as_ref(), rows };
         for slot in self.slots.values_mut() {
-            slot.painter.set_mode(self.mode, self.depth);
-            slot.painter.invalidate();
+            if slot.tile.look() != look {
+                slot.tile.set(look, depth, &mut self.retired);
+                maker.share(&mut slot.tile, slot.number);
+            }
+            slot.tile.set(look, depth, &mut self.retired);
+            slot.tile.screen_rows(rows);
+            slot.tile.invalidate();
             slot.painted = None;
         }
+    }
+
+    fn resize(&mut self, cols: u16, rows: u16) {
+        self.composer.resize(cols, rows);
+        self.rows = rows;
+    }
+
+    /// What takes all pictures off the screen that don't go with the text.
+    fn retire(&mut self) -> Vec<u8> {
+        for slot in self.slots.values_mut() {
+            slot.tile.retire(&mut self.retired);
+        }
+        std::mem::take(&mut self.retired)
     }
 
     /// Draws model and pictures; returns what has to be written, and the epoch whose whole roster
@@ -557,8 +632,10 @@ impl Board {
         now: Instant,
         drain: Option<f64>,
     ) -> (Vec<u8>, Option<u64>) {
-        let (mode, depth, cell_px) = (self.mode, self.depth, self.cell_px);
+        let (look, depth, cell_px, rows) = (self.look, self.depth, self.cell_px, self.rows);
         let (slots, pictures) = (&mut self.slots, &self.pictures);
+        let (made, retired) = (&mut self.made, &mut self.retired);
+        let maker = Maker { look, depth, probe: self.probe.as_ref(), rows };
         let speaking = speaking(model);
         let mut dearest: Option<f32> = None;
         // One budget of bytes for all tiles: by their size, and more for who speaks.
@@ -577,45 +654,55 @@ impl Board {
             },
             |_, out| {
                 let drawn = drawn.borrow();
+                slots.retain(|role, slot| {
+                    let stays = drawn.tiles.iter().any(|(r, _)| r == role);
+                    if !stays {
+                        slot.tile.retire(retired);
+                    }
+                    stays
+                });
+                out.append(retired);
                 let whole: f64 = drawn.tiles.iter().map(|(role, rect)| weight(*role, *rect)).sum();
                 for (role, rect) in &drawn.tiles {
-                    let slot = slots.entry(*role).or_insert_with(|| Slot::new(mode, depth));
-                    let Slot { painter, painted, strip } = slot;
+                    let slot = slots.entry(*role).or_insert_with(|| {
+                        *made += 1;
+                        maker.slot(*made)
+                    });
+                    let Slot { tile, painted, strip, .. } = slot;
                     let place = (*rect).into();
-                    if painter.rect() != place {
-                        painter.place(place, cell_px);
+                    if tile.rect() != place {
+                        tile.place(place, cell_px);
                         *painted = None;
                     }
                     let Some(picture) = pictures.get(*role) else { continue };
                     if *painted == Some(picture.serial) {
-                        painter.repaint(out);
+                        tile.repaint(out);
                         continue;
                     }
                     *painted = Some(picture.serial);
-                    painter.framing(Framing::Fill);
-                    painter.mirror(*role == TileRole::Own);
+                    tile.framing(Framing::Fill);
+                    tile.mirror(*role == TileRole::Own);
                     let height = f32::from(picture.frame.size.height.max(1));
                     let cut = strip.step(&picture.frame).map_or(0.0, f32::from);
-                    painter.crop_bottom(cut / height);
-                    let stats = painter.paint(&picture.frame, out);
+                    tile.crop_bottom(cut / height);
+                    let stats = tile.paint(&picture.frame, out);
                     if let Some(drain) = drain {
                         let budget = Quality::budget(drain, FRAME) as f64;
                         let share = budget * weight(*role, *rect) / whole.max(1.0);
-                        painter.quality().learn(stats.bytes, share as usize);
+                        tile.quality().learn(stats.bytes, share as usize);
                     }
-                    let lambda = painter.quality().lambda();
+                    let lambda = tile.quality().lambda();
                     dearest = Some(dearest.map_or(lambda, |dearest| dearest.max(lambda)));
                 }
             },
         );
         let drawn = drawn.into_inner();
         self.dearest = dearest;
-        self.slots.retain(|role, _| drawn.tiles.iter().any(|(r, _)| r == role));
         self.pace.frame();
         self.pace.step(self.decifps, now);
         let decifps = self.pace.limit;
         let wants = self.slots.iter().map(|(role, slot)| {
-            let size = covering(slot.painter.wanted_pixels());
+            let size = covering(slot.tile.wanted_pixels());
             (*role, Want { size, decifps, max_kbps: 0, paused: false, focus: false })
         });
         self.pictures.set_wants(wants.collect());
@@ -624,7 +711,7 @@ impl Board {
 
     /// The board as last composed, as an SVG picture.
     pub fn svg(&self, title: &str) -> String {
-        let screen = self.composer.screen(self.slots.values().map(|slot| &slot.painter));
+        let screen = self.composer.screen(self.slots.values().filter_map(|slot| slot.tile.cells()));
         screen.map(|s| s.to_svg(title)).unwrap_or_default()
     }
 }
@@ -642,33 +729,19 @@ fn speaking(model: &Model) -> Vec<TileRole> {
 /// Below this a picture costs hardly fewer bits, and a test picture's strip can't be read any more.
 const LEAST: Size = Size { width: 80, height: 48 };
 
+/// A larger one is not asked for: terminals that show pixels enlarge it, and nobody has to code it.
+const MOST: Size = Size { width: 640, height: 384 };
+
 /// The smallest picture of the usual shape (5:3) that covers a tile of this size.
 fn covering(tile: Size) -> Size {
     let width = tile.width.max((u32::from(tile.height) * 5 / 3).min(u32::from(u16::MAX)) as u16);
-    let width = width.max(LEAST.width);
+    let width = width.clamp(LEAST.width, MOST.width);
     Size::new(width, (u32::from(width) * 3 / 5) as u16)
 }
 
 /// Now, as the runtime's clock has it.
 pub fn instant() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            if i <= chunk.len() {
-                text.push(char::from(DIGITS[(n >> (18 - 6 * i)) as usize & 63]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -694,14 +767,5 @@ mod tests {
             second(&mut pace, n, 30, false);
         }
         assert_eq!(pace.limit, 300);
-    }
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (plain, coded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
     }
 }

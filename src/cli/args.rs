@@ -7,7 +7,7 @@ use crate::config::{
 };
 use crate::identity::{DisplayName, Fingerprint};
 use crate::media::frame::Size;
-use crate::paint::{Depth, Mode};
+use crate::paint::{Depth, Look};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -183,7 +183,7 @@ pub(super) enum AdmitArg {
 
 /// The words of `--graphics`.
 fn graphics() -> impl TypedValueParser<Value = Graphics> {
-    let words = std::iter::once("auto").chain(Mode::ALL.map(Mode::name));
+    let words = std::iter::once("auto").chain(Look::names());
     PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
@@ -460,10 +460,10 @@ mod tests {
 
     #[test]
     fn graphics_modes_are_known_by_name() {
-        for mode in Mode::ALL {
-            let play = Cli::try_parse_from(["facetty", "play", "--mode", mode.name()]);
-            let Some(Command::Play(play)) = play.expect("valid").command else { panic!("{mode}") };
-            assert_eq!(play.graphics, Some(Graphics::Only(mode)));
+        for name in Look::names() {
+            let play = Cli::try_parse_from(["facetty", "play", "--mode", name]);
+            let Some(Command::Play(play)) = play.expect("valid").command else { panic!("{name}") };
+            assert_eq!(play.graphics, name.parse().ok().map(Graphics::Only));
         }
         let wrong = Cli::try_parse_from(["facetty", "play", "--mode", "oil"]);
         assert!(wrong.expect_err("refused").to_string().contains("sextant"));

@@ -25,10 +25,12 @@ pub mod fit;
 mod layout;
 mod mode;
 mod painter;
+mod pixel;
 mod quality;
 mod scale;
 mod simd;
 pub mod svg;
+mod tile;
 mod writer;
 
 pub use bytes::bytes_view;
@@ -36,7 +38,10 @@ pub use colour::{Depth, Ink};
 pub use layout::{Kind, TileRect, layout, tile_pixels};
 pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};
+pub use pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
+pub(crate) use pixel::base64;
 pub use quality::Quality;
+pub use tile::{Look, Tile, UnknownLook};
 
 /// A rectangle of terminal cells; `x`, `y` count from the screen's upper left corner, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

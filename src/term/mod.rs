@@ -17,6 +17,7 @@ mod output;
 mod probe;
 mod secret;
 mod session;
+mod shm;
 
 pub use compose::{Areas, Composer, screen_of};
 pub use events::{Event, Events};
@@ -24,6 +25,7 @@ pub use output::{Output, OutputStats, QueueFull};
 pub use probe::{Environment, Probe, Replies};
 pub use secret::{AskError, ask};
 pub use session::{Options, TermError, Terminal};
+pub use shm::SharedMemory;
 
 impl From<ratatui::layout::Rect> for crate::paint::Rect {
     fn from(r: ratatui::layout::Rect) -> Self {

@@ -2,7 +2,7 @@
 //! and the environment; the decision says its reasons.
 
 use super::input::Reply;
-use crate::paint::{Depth, Mode};
+use crate::paint::{Depth, Look, Mode, PixelTerminal, Protocol};
 use std::collections::BTreeMap;
 
 /// The questions, in order: name, synchronized output, sizes of cell and window, sixel's colours
@@ -13,6 +13,9 @@ const QUESTIONS: &str = "\x1b[>0q\x1b[?2026$p\x1b[16t\x1b[14t\x1b[?1;1;0S\x1b[?2
 /// Does it know kitty's graphics? A picture of one pixel, not shown. Multiplexers take the sequence
 /// for a title, so they are not asked.
 const KITTY: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\";
+/// Numbers of this question and of the same about shared memory.
+const KITTY_DIRECT: u32 = 31;
+const KITTY_SHARED: u32 = 32;
 /// The last question (DA1) is answered by everything: no other answer comes after its.
 const FENCE: &str = "\x1b[c";
 
@@ -67,10 +70,20 @@ impl Environment {
         !matches!(self.get("TERM"), "" | "dumb" | "linux")
     }
 
-    /// What to ask.
-    pub(super) fn questions(&self) -> String {
-        let kitty = if self.is_multiplexed() { "" } else { KITTY };
-        format!("{kitty}{QUESTIONS}{FENCE}")
+    /// What to ask. `shared`: the name, in base64, of an object in shared memory with one pixel.
+    pub(super) fn questions(&self, shared: Option<&str>) -> String {
+        if self.is_multiplexed() {
+            return format!("{QUESTIONS}{FENCE}");
+        }
+        let shared = shared.map_or(String::new(), |name| {
+            format!("\x1b_Gi={KITTY_SHARED},s=1,v=1,a=q,t=s,f=24;{name}\x1b\\")
+        });
+        format!("{KITTY}{shared}{QUESTIONS}{FENCE}")
+    }
+
+    /// The terminal may be on this machine and show what lies in its memory.
+    pub(super) fn may_share(&self) -> bool {
+        self.answers() && !self.is_multiplexed() && !self.is_remote()
     }
 
     /// Inside tmux or GNU screen.
@@ -111,6 +124,8 @@ pub struct Replies {
     pub octant_width: Option<u16>,
     /// It understood a question of kitty's graphics protocol.
     pub kitty: Option<bool>,
+    /// It read a picture of that protocol from shared memory.
+    pub kitty_shared: bool,
     /// It has sixel graphics (DA1, attribute 4).
     pub sixel: bool,
     /// Colours a sixel picture may have at once.
@@ -133,7 +148,9 @@ impl Replies {
             Reply::Cursor(2, column) => self.sextant_width = Some(column.saturating_sub(1)),
             Reply::Cursor(3, column) => self.octant_width = Some(column.saturating_sub(1)),
             Reply::Cursor(..) => {}
-            Reply::Kitty(_, understood) => self.kitty = Some(*understood),
+            Reply::Kitty(KITTY_DIRECT, understood) => self.kitty = Some(*understood),
+            Reply::Kitty(KITTY_SHARED, understood) => self.kitty_shared = *understood,
+            Reply::Kitty(..) => {}
             Reply::Graphics(1, colours, _) => self.sixel_colours = Some(*colours),
             Reply::Graphics(2, w, h) => self.sixel_size = Some((*w, *h)),
             Reply::Graphics(..) => {}
@@ -177,6 +194,10 @@ pub struct Probe {
     pub octants: bool,
     /// It knows kitty's graphics protocol.
     pub kitty: bool,
+    /// It reads pictures of that protocol from this machine's memory.
+    pub kitty_shared: bool,
+    /// It shows iTerm2's inline pictures, by its name.
+    pub iterm2: bool,
     /// It shows sixels: colours at once and the largest picture in pixels, where it said so.
     pub sixel: Option<Sixel>,
     /// One sentence per decision.
@@ -220,6 +241,7 @@ impl Probe {
         let octants = octants(&environment, &replies, &mut why);
         let mode = if octants && mode == Mode::Mixed { Mode::MixedOctant } else { mode };
         let (kitty, sixel) = pixels(&environment, &replies, &mut why);
+        let iterm2 = iterm2(&environment, &terminal);
         why.push(match replies.sync {
             Some(true) => "frames shown at once: the terminal knows mode 2026".into(),
             Some(false) => "no synchronized output: the terminal doesn't know mode 2026".into(),
@@ -244,6 +266,8 @@ impl Probe {
             remote,
             octants,
             kitty,
+            kitty_shared: kitty && replies.kitty_shared,
+            iterm2,
             sixel,
             why,
             environment,
@@ -258,13 +282,43 @@ impl Probe {
         self.replies.complete
     }
 
+    /// The ways to show pixels that it has, best first. Sixels need the true size of a cell.
+    pub fn protocols(&self) -> Vec<Protocol> {
+        let sixel = self.sixel.is_some() && self.cell_known;
+        [(self.kitty, Protocol::Kitty), (self.iterm2, Protocol::Iterm2), (sixel, Protocol::Sixel)]
+            .into_iter()
+            .filter_map(|(has, protocol)| has.then_some(protocol))
+            .collect()
+    }
+
+    /// The best way to show pictures: pixels where they cost the terminal next to nothing – in
+    /// memory that it shares with us –, else cells. All others are for the user to choose.
+    pub fn look(&self) -> Look {
+        if self.kitty_shared { Look::Pixels(Protocol::Kitty) } else { Look::Cells(self.mode) }
+    }
+
+    /// What a tile must know to show pixels. `number` is its own, from 0.
+    pub fn pixel_terminal(&self, screen_rows: u16, number: u32) -> PixelTerminal {
+        let sixel = self.sixel.unwrap_or(Sixel { colours: 256, most: None });
+        PixelTerminal {
+            sixel_colours: sixel.colours,
+            sixel_max_size: sixel.most,
+            screen_rows,
+            // Others may have pictures on this terminal, too.
+            id_base: 0x00fa_ce00 + 2 * number,
+        }
+    }
+
     /// Takes in an answer that came after the probe was over (slow line); `true`: something is
     /// different now.
     pub fn learn(&mut self, reply: &Reply) -> bool {
         let mut replies = self.replies.clone();
         replies.learn(reply);
         let now = Self::decide(self.environment.clone(), replies, self.cells, self.kernel_px);
-        let decided = |p: &Self| (p.mode, p.depth, p.sync, p.cell_px, p.octants, p.kitty, p.sixel);
+        let decided = |p: &Self| {
+            let pixels = (p.kitty, p.kitty_shared, p.iterm2, p.sixel);
+            (p.mode, p.depth, p.sync, p.cell_px, p.octants, pixels)
+        };
         let changed = decided(&now) != decided(self);
         *self = now;
         changed
@@ -371,6 +425,15 @@ fn pixels(
         (false, None) => "no pixel graphics: the terminal told of none".into(),
     });
     (kitty, sixel)
+}
+
+/// Terminals that show iTerm2's inline pictures, by the name they tell.
+const SHOWS_ITERM2: [&str; 3] = ["iterm2", "wezterm", "mintty"];
+
+fn iterm2(environment: &Environment, terminal: &str) -> bool {
+    let name = terminal.to_ascii_lowercase();
+    let named = SHOWS_ITERM2.iter().any(|n| name.starts_with(n));
+    !environment.is_multiplexed() && (named || environment.get("TERM_PROGRAM") == "iTerm.app")
 }
 
 fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> Depth {
@@ -510,11 +573,7 @@ mod tests {
                 Replies::default(),
                 (Mode::Ascii, Depth::Indexed256),
             ),
-            (
-                &[("TERM", "xterm-kitty"), ("NO_COLOR", "1")],
-                answered(),
-                (Mode::Mixed, Depth::Mono),
-            ),
+            (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], answered(), (Mode::Mixed, Depth::Mono)),
         ] {
             assert_eq!(decide(pairs, replies), expected, "{pairs:?}");
         }
@@ -601,8 +660,8 @@ mod tests {
         assert_eq!(of(&xterm, told(None, vec![64, 14])), (false, None));
         let tmux = [("TERM", "tmux-256color"), ("TMUX", "/tmp/x")];
         assert_eq!(of(&tmux, told(Some(true), vec![62, 4])), (false, None));
-        assert!(!env(&tmux).questions().contains("\x1b_G"), "tmux would make a title of it");
-        assert!(env(&xterm).questions().ends_with(FENCE));
+        assert!(!env(&tmux).questions(None).contains("\x1b_G"), "tmux would make a title of it");
+        assert!(env(&xterm).questions(Some("AA")).ends_with(FENCE));
     }
 
     proptest! {

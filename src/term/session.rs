@@ -251,7 +251,10 @@ impl Terminal {
     fn probe_with(&mut self, environment: Environment) -> Probe {
         let mut replies = Replies::default();
         if environment.answers() {
-            self.ask(&environment.questions(), &mut replies);
+            // Removed by a terminal that reads it, else when this is over.
+            let sample = environment.may_share().then(super::shm::Sample::new).flatten();
+            let name = sample.as_ref().map(super::shm::Sample::coded_name);
+            self.ask(&environment.questions(name), &mut replies);
         }
         let (cells, pixels) = self.tty.size();
         Probe::decide(environment, replies, cells, pixels)
