@@ -182,7 +182,8 @@ impl Call {
             return Ok(());
         }
         let others = self.former.list.values().filter_map(|f| f.link).any(|other| other != link);
-        if others && self.closed_door.is_some_and(|(shut, until)| shut == door && now.mono < until) {
+        if others && self.closed_door.is_some_and(|(shut, until)| shut == door && now.mono < until)
+        {
             return Ok(());
         }
         let Some(group) = &self.group else { return Ok(()) };

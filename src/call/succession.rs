@@ -261,8 +261,7 @@ impl Call {
         if change.by_welcome() {
             self.without = None;
         }
-        let took_over =
-            matches!(change.succession, Some(Succession::Majority | Succession::Split));
+        let took_over = matches!(change.succession, Some(Succession::Majority | Succession::Split));
         let peer = self.leader.filter(|_| took_over).and_then(|id| self.peers.members.get(&id));
         if let Some(peer) = peer {
             let identity = peer.credential.identity;

@@ -38,8 +38,8 @@ pub use colour::{Depth, Ink};
 pub use layout::{Kind, TileRect, layout, tile_pixels};
 pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};
-pub use pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
 pub(crate) use pixel::base64;
+pub use pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
 pub use quality::Quality;
 pub use tile::{Look, Tile, UnknownLook};
 

@@ -148,11 +148,7 @@ fn doubtful(lab: &Lab, why: Why, outcome: &mut Outcome) -> Result<Tally, LabErro
 /// the others are silent, and that Cleo, who is on his roster, goes on with him. So she hears what
 /// he says with her name before his eyes; and that is all. What was opened against that, and how
 /// much she heard of him.
-fn follows(
-    lab: &Lab,
-    others: &[&str],
-    outcome: &mut Outcome,
-) -> Result<(Tally, u64), LabError> {
+fn follows(lab: &Lab, others: &[&str], outcome: &mut Outcome) -> Result<(Tally, u64), LabError> {
     let mut world = World::call_of(lab, others)?;
     let all: Vec<usize> = (0..=others.len()).collect();
     let rest: Vec<usize> = all.iter().copied().filter(|n| ![BEN, CLEO].contains(n)).collect();
