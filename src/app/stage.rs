@@ -95,7 +95,8 @@ impl Pictures {
         let serial = before.map_or(0, |p| p.serial + 1);
         let fps = before.map_or(0.0, |p| {
             let gap = at.saturating_duration_since(p.at).as_secs_f32().max(0.001);
-            if p.fps == 0.0 { 1.0 / gap } else { p.fps * 0.9 + 0.1 / gap }
+            // By the mean gap: pictures that come in bursts are not more of them.
+            if p.fps == 0.0 { 1.0 / gap } else { 1.0 / (0.9 / p.fps + 0.1 * gap) }
         });
         state.pictures.insert(role, Picture { frame, at, latency, serial, fps });
     }

@@ -10,6 +10,7 @@ use super::scale::{Grid, Plan, View};
 use super::simd::dispatch;
 use super::writer::Writer;
 use crate::media::frame::{RawFrame, Size};
+use crate::time::MediaTime;
 
 /// What painting one picture came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,6 +72,7 @@ pub struct Painter {
     second: Option<Plan>,
     refresh_every: usize,
     refresh_at: usize,
+    painted_at: Option<MediaTime>,
     line: Vec<f32>,
     samples: [Vec<f32>; 2],
 }
@@ -92,6 +94,7 @@ impl Painter {
             second: None,
             refresh_every: 64,
             refresh_at: 0,
+            painted_at: None,
             line: Vec::new(),
             samples: Default::default(),
         };
@@ -251,6 +254,10 @@ impl Painter {
 
     fn job<const N: usize, const M: usize>(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
         let refresh = (self.refresh_at, self.refresh_cells());
+        let since =
+            self.painted_at.replace(f.at).map_or(0, |at| f.at.saturating_since(at).as_millis());
+        // Pictures without times come 30 a second; a pause is not a long look.
+        let ticks = (since as f32 * 0.03).clamp(1.0, 8.0);
         let Some(plan) = &self.plan else { return Stats::default() };
         dispatch(Job::<N, M> {
             plan,
@@ -261,6 +268,7 @@ impl Painter {
             driver: self.mode.driver(),
             table: &self.table,
             lambda: self.quality.lambda(),
+            ticks,
             refresh,
             shadow: &mut self.shadow,
             line: &mut self.line,

@@ -216,11 +216,12 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             }
             found
         });
+        let price = self.prices(&keep, first);
         let mut error = 0.0;
         for l in 0..here {
             let (i, at) = (first + l, (column + l, row));
             // What the search finds may be a little below: near colours are not all.
-            let mut search = self.search(keep[l], bound[l], i, at);
+            let mut search = self.search((keep[l], price[l]), bound[l], i, at);
             if let Some(search) = &mut search {
                 self.few_flat(search, a, l);
                 few_pairs(search, a, &of_a, l);

@@ -25,10 +25,11 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
                 bound[l] = (bound[l] + a.more[l]).min(b.fit.error[l] * b.scale + b.more[l]);
             }
         }
+        let price = self.prices(&keep, first);
         let mut error = 0.0;
         for l in 0..here {
             let (i, at) = (first + l, (column + l, row));
-            let mut search = self.search(keep[l], bound[l], i, at);
+            let mut search = self.search((keep[l], price[l]), bound[l], i, at);
             if let Some(search) = &mut search {
                 self.flat(search, a, l);
                 self.pairs(search, a, l);

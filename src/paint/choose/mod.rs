@@ -16,6 +16,7 @@ use super::colour::{Depth, Ink};
 use super::fit::{Fit, LANES, Lanes, fit};
 use super::mode::Glyphs;
 use super::painter::Stats;
+use super::quality::Quality;
 use super::scale::Plan;
 use super::simd::Work;
 use super::writer::{Writer, ink_cost};
@@ -34,6 +35,14 @@ pub(super) struct Shadow {
     pub(super) bg: Vec<Ink>,
     /// The look of both colours as numbers: red, green, blue of ink, then of paper.
     look: [Vec<f32>; 6],
+    /// Squared error of the cell when it was written, or when its picture last moved …
+    base: Vec<f32>,
+    /// … and for how many thirtieths of a second its picture has stood still since.
+    still: Vec<f32>,
+    /// Squared error at the last picture …
+    last: Vec<f32>,
+    /// … and by how much that changes from picture to picture, smoothed.
+    jitter: Vec<f32>,
     /// The terminal shows this cell as noted here.
     pub(super) shown: Vec<bool>,
     /// Something else is drawn over this cell: never write it.
@@ -52,6 +61,10 @@ impl Shadow {
             fg: vec![Ink::rgb([0; 3]); n],
             bg: vec![Ink::rgb([0; 3]); n],
             look: std::array::from_fn(|_| vec![0.0; n]),
+            base: vec![0.0; n],
+            still: vec![0.0; n],
+            last: vec![0.0; n],
+            jitter: vec![0.0; n],
             shown: vec![false; n],
             covered: vec![false; n],
         }
@@ -122,6 +135,8 @@ pub(super) struct Job<'a, const N: usize, const M: usize> {
     pub(super) driver: &'static dyn Glyphs,
     pub(super) table: &'a Table,
     pub(super) lambda: f32,
+    /// Time since the last picture, in thirtieths of a second.
+    pub(super) ticks: f32,
     /// First cell (in reading order) and number of cells to write whatever they hold.
     pub(super) refresh: (usize, usize),
     pub(super) shadow: &'a mut Shadow,
@@ -259,6 +274,16 @@ fn load<const K: usize>(samples: &[f32], stride: usize, block: usize) -> [[Lanes
     })
 }
 
+/// A change of the mean squared error by this much may be noise of the camera.
+const NOISE: f32 = 2.0;
+/// A picture that stands still for less than this many thirtieths of a second may still be in motion.
+const FRESH: f32 = 4.0;
+/// The least price of a byte in a cell whose error changes by 1 from picture to picture, all else
+/// being still.
+const WAVER: f32 = 0.1;
+/// Longer than this is the same.
+const LONG: f32 = 1000.0;
+
 /// A choice for one cell, while the best is searched.
 #[derive(Clone, Copy)]
 struct Choice {
@@ -320,18 +345,45 @@ impl Search<'_> {
 }
 
 impl<'a, const N: usize, const M: usize> Job<'a, N, M> {
+    /// What a byte may cost in each of [`LANES`] cells. An error that was seen for `n` pictures will
+    /// probably be seen for as many more, so where the picture stands still it is forgiven less and
+    /// less: within a second, what motion left coarse becomes fine. But there is no use in following
+    /// grain, which is different in the next picture.
+    #[inline(always)]
+    fn prices(&mut self, keep: &Lanes, first: usize) -> Lanes {
+        let block = first..first + LANES;
+        let base = &mut self.shadow.base[block.clone()];
+        let still = &mut self.shadow.still[block.clone()];
+        let last = &mut self.shadow.last[block.clone()];
+        let jitter = &mut self.shadow.jitter[block];
+        let share = 1.0 / (N * 3) as f32;
+        let noise = NOISE * (N * 3) as f32;
+        let mut price = [self.lambda; LANES];
+        for l in 0..LANES {
+            let moved = (keep[l] - base[l]).abs() > 0.6 * base[l] + noise;
+            base[l] = if moved { keep[l] } else { base[l] };
+            still[l] = if moved { 0.0 } else { (still[l] + self.ticks).min(LONG) };
+            jitter[l] += ((keep[l] - last[l]).abs() - jitter[l]) * 0.25;
+            last[l] = keep[l];
+            let worth = (still[l] / FRESH).max(1.0);
+            let fine = (Quality::MIN + WAVER * jitter[l] * share).min(self.lambda);
+            price[l] = (self.lambda / (worth * worth)).max(fine);
+        }
+        price
+    }
+
     /// Begins the search for cell `i` with what staying would come to; `None`: it stays. `bound` is
     /// an error that no choice can be below.
     #[inline(always)]
     fn search(
         &self,
-        keep: f32,
+        (keep, price): (f32, f32),
         bound: f32,
         i: usize,
         (col, row): (usize, usize),
     ) -> Option<Search<'a>> {
         // Free bytes still break ties.
-        let lambda = self.lambda.max(1e-3) * (N * 3) as f32;
+        let lambda = price.max(1e-3) * (N * 3) as f32;
         let stays = self.shadow.shown[i] && !self.is_due(col, row);
         let score = if stays { keep } else { f32::INFINITY };
         // Nothing is cheaper than one byte.
@@ -366,6 +418,7 @@ impl<'a, const N: usize, const M: usize> Job<'a, N, M> {
         let fg = if best.fg == Ink::DEFAULT { best.bg } else { best.fg };
         let bg = if best.bg == Ink::DEFAULT { best.fg } else { best.bg };
         self.shadow.set(i, best.glyph, fg, bg);
+        (self.shadow.base[i], self.shadow.last[i]) = (best.error, best.error);
         let at = (self.rect.x + col as u16, self.rect.y + row as u16);
         self.emit(i, col, at, stats);
         best.error
@@ -546,5 +599,65 @@ mod tests {
             }
         }
         assert!(most <= 3.5, "{most}: the nearest gray alone may be off by 5");
+    }
+
+    /// Errors (mean squares) and bytes of 30 pictures after motion has stopped, with grain.
+    fn after_motion(mode: Mode, lambda: f32, grain: i32) -> Vec<(f64, usize)> {
+        let mut painter = Painter::new(mode, Depth::True);
+        let (cols, rows) = (COLS as u16, ROWS as u16);
+        painter.place(Rect { x: 0, y: 0, cols, rows }, (W as u16, H as u16));
+        *painter.quality() = Quality::fixed(lambda);
+        let mut rng = StdRng::seed_from_u64(9);
+        let mut paint = |t: usize| {
+            let mut f = moving(t.min(20) * 2);
+            for luma in &mut f.y {
+                let off = rng.random_range(-grain..=grain);
+                *luma = (i32::from(*luma) + off).clamp(16, 235) as u8;
+            }
+            let stats = painter.paint(&f, &mut Vec::new());
+            (stats.error, stats.bytes)
+        };
+        let pictures: Vec<_> = (0..=50).map(&mut paint).collect();
+        pictures[21..].to_vec()
+    }
+
+    /// A disc before a slope, moved by `t` pixels.
+    fn moving(t: usize) -> RawFrame {
+        let size = Size::new((COLS * W) as u16, (ROWS * H) as u16);
+        let mut f = RawFrame::black(size, Default::default());
+        for (i, luma) in f.y.iter_mut().enumerate() {
+            let (x, y) = ((i % (COLS * W)) as f32, (i / (COLS * W)) as f32);
+            let inside = (x - 60.0 - t as f32).hypot(y - 48.0) < 35.0;
+            *luma = if inside { 180.0 - y } else { 40.0 + 0.6 * (x + y) } as u8;
+        }
+        f
+    }
+
+    #[test]
+    fn what_motion_left_coarse_is_fine_within_a_second_of_standing_still() {
+        for mode in [Mode::Quadrant, Mode::Sextant, Mode::Mixed, Mode::MixedOctant] {
+            let mut fine = Painter::new(mode, Depth::True);
+            let (cols, rows) = (COLS as u16, ROWS as u16);
+            fine.place(Rect { x: 0, y: 0, cols, rows }, (W as u16, H as u16));
+            *fine.quality() = Quality::fixed(Quality::MIN);
+            let fine = fine.paint(&moving(40), &mut Vec::new()).error;
+            for lambda in [2.0, 8.0, 16.0] {
+                let pictures = after_motion(mode, lambda, 0);
+                let (first, last) = (pictures[0].0, pictures[29].0);
+                assert!(last < fine * 1.2 + 1.0, "{mode} λ {lambda}: {first} to {last}, {fine}");
+                let most = pictures.iter().map(|p| p.1).max().unwrap_or(0);
+                assert!(most < COLS * ROWS * 12, "{mode} λ {lambda}: {most} bytes at once");
+            }
+        }
+    }
+
+    #[test]
+    fn grain_on_a_picture_that_stands_still_is_not_followed() {
+        for mode in [Mode::Sextant, Mode::Mixed] {
+            let grainy = after_motion(mode, 4.0, 6);
+            let tail = grainy[20..].iter().map(|p| p.1).sum::<usize>() / 10;
+            // One cell in 64 is written anyway.
+            assert!(tail < COLS * ROWS, "{mode}: {tail}");
+        }
     }
 }
