@@ -375,17 +375,17 @@ class Mpv:
         return out, cpu - run([*base, "--vo=null", file])[2]
 
 
-def last_picture(out, cols, rows):
-    """The screen after everything. Programs that print one picture below the other scroll: each
-    full set of lines is painted over the one before."""
+def last_picture(out, cols, rows, prints_lines):
+    """The screen after everything; of a program that prints one picture below the other, the last."""
     text = out.decode("utf-8", "replace")
+    # Cleared at the end.
+    cleared = text.rfind("\x1b[2J")
+    if cleared > len(text) - 40:
+        text = text[:cleared]
     screen = Screen(cols, rows)
-    if re.search(r"\x1b\[\d*;?\d*[HA]", text):
-        screen.feed(text)
-    else:
-        lines = text.split("\n")
-        lines = lines[: len(lines) // rows * rows]
-        screen.feed("\r\n".join(lines[-rows:]))
+    if prints_lines:
+        text = "\r\n".join(text.rstrip().split("\n")[-rows:])
+    screen.feed(text)
     return screen
 
 
@@ -417,7 +417,7 @@ def main():
                 cols, rows = map(int, grid.split("x"))
                 for program in programs:
                     out, cpu = program.paint(folder, kind, frames, cols, rows)
-                    screen = last_picture(out, cols, rows)
+                    screen = last_picture(out, cols, rows, isinstance(program, Chafa))
                     mark = " (letters in it)" if screen.unknown else ""
                     each = len(out) / frames
                     # One picture takes less than starting a program: no figure.

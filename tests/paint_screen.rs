@@ -213,7 +213,7 @@ proptest! {
         (x, y) in (0u16..500, 0u16..200),
         (cols, rows) in (1u16..90, 1u16..30),
         (w, h) in (1u16..200, 1u16..120),
-        mode in 0usize..4,
+        mode in 0..Mode::ALL.len(),
         depth in 0usize..4,
         lambda in 0f32..20.0,
         noise: bool,

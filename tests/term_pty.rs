@@ -241,7 +241,7 @@ fn the_probe_is_answered_keys_come_through_and_the_screen_is_given_back() {
     let mut pty = Pty::start("echo", &[]);
     pty.wait_for(ENTERED);
     pty.answer();
-    pty.wait_for("<ready sextant true colour sync=true 11x22>");
+    pty.wait_for("<ready mixed true colour sync=true 11x22>");
     assert!(!pty.is_cooked());
     pty.write("a");
     pty.wait_for("Char('a')");

@@ -5,6 +5,7 @@ use super::{inventory, selftest};
 use crate::app::exit::{Exit, Failure};
 use crate::app::out::Out;
 use crate::app::paths::Paths;
+use crate::paint::{Look, Protocol};
 use crate::store;
 use crate::term::{Options, Terminal};
 use serde_json::json;
@@ -130,7 +131,12 @@ fn terminal() -> Vec<Check> {
     } else {
         check("terminal", State::Ok, size)
     };
-    let pictures = format!("{:?}, {}", probe.mode, probe.depth.name()).to_lowercase();
+    let mut pictures = format!("{}, {}", probe.look(), probe.depth.name());
+    let chosen = |p: &Protocol| probe.look() != Look::Pixels(*p);
+    let others: Vec<_> = probe.protocols().into_iter().filter(chosen).map(Protocol::name).collect();
+    if !others.is_empty() {
+        pictures.push_str(&format!("; on request: {}", others.join(", ")));
+    }
     let mut checks = vec![size, check("pictures", State::Ok, pictures)];
     checks.extend(probe.why.iter().map(|why| check("", State::Ok, why.clone())));
     checks
