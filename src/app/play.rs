@@ -11,11 +11,9 @@ use crate::media::frame::{RawFrame, Size};
 use crate::media::seams::FrameSource;
 use crate::media::source::{self, OpenError, VideoOptions};
 use crate::node::Clock;
-use crate::paint::{
-    Depth, Framing, Look, Mode, PixelTerminal, Protocol, Quality, Rect, Stats, Tile,
-};
+use crate::paint::{Depth, Framing, Look, Mode, PixelTerminal, Quality, Rect, Stats, Tile};
 use crate::term::input::Reply;
-use crate::term::{self, Events, Output, Probe, SharedMemory, Terminal};
+use crate::term::{self, Events, Output, Probe, Terminal};
 use crate::time::Now;
 use crossterm::event::{KeyCode, KeyModifiers};
 use serde_json::json;
@@ -307,7 +305,7 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
         wakes,
         options,
     };
-    player.share();
+    player.probe.share(&mut player.painter, 0);
     player.place(&terminal);
     let end = player.play(&mut terminal);
     player.clear();
@@ -518,15 +516,9 @@ impl Player {
         let mut bytes = Vec::new();
         self.painter.set(look, depth, &mut bytes);
         let _ = self.output.send(bytes);
-        self.share();
+        self.probe.share(&mut self.painter, 0);
         self.figures = None;
         self.place(terminal);
-    }
-
-    fn share(&mut self) {
-        if self.painter.look() == Look::Pixels(Protocol::Kitty) && self.probe.kitty_shared {
-            self.painter.share(Box::new(SharedMemory::new(0)));
-        }
     }
 
     /// Takes away what lies over the text.

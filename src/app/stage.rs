@@ -8,9 +8,9 @@ use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
-use crate::paint::{Depth, Framing, Look, Protocol, Quality, Tile, base64};
+use crate::paint::{Depth, Framing, Look, Quality, Tile, base64};
 use crate::term::input::Reply;
-use crate::term::{self, Areas, Composer, Events, Output, Probe, SharedMemory, Terminal};
+use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
 use crate::tui::model::{Model, Screen, TileRole};
 use crate::tui::view;
@@ -490,16 +490,10 @@ impl Maker<'_> {
     fn slot(&self, number: u32) -> Slot {
         let terminal = self.probe.map(|probe| probe.pixel_terminal(self.rows, number));
         let mut tile = Tile::new(self.look, self.depth, terminal.unwrap_or_default());
-        self.share(&mut tile, number);
-        Slot { tile, number, painted: None, strip: marker::Watch::default() }
-    }
-
-    fn share(&self, tile: &mut Tile, number: u32) {
-        if self.look == Look::Pixels(Protocol::Kitty)
-            && self.probe.is_some_and(|probe| probe.kitty_shared)
-        {
-            tile.share(Box::new(SharedMemory::new(number)));
+        if let Some(probe) = self.probe {
+            probe.share(&mut tile, number);
         }
+        Slot { tile, number, painted: None, strip: marker::Watch::default() }
     }
 }
 
@@ -599,13 +593,12 @@ impl Board {
     fn invalidate(&mut self) {
         self.composer.invalidate();
         let (look, depth, rows) = (self.look, self.depth, self.rows);
-        let maker = Maker { look, depth, probe: self.probe.as_ref(), rows };
         for slot in self.slots.values_mut() {
-            if slot.tile.look() != look {
-                slot.tile.set(look, depth, &mut self.retired);
-                maker.share(&mut slot.tile, slot.number);
-            }
+            let other = slot.tile.look() != look;
             slot.tile.set(look, depth, &mut self.retired);
+            if let Some(probe) = self.probe.as_ref().filter(|_| other) {
+                probe.share(&mut slot.tile, slot.number);
+            }
             slot.tile.screen_rows(rows);
             slot.tile.invalidate();
             slot.painted = None;

@@ -1,4 +1,4 @@
-//! The picture as terminal cells: scaling, two-colour fit, damage-tracking writer, layout.
+//! The picture in a terminal, as cells or as pixels ([`Tile`]): scaling, two-colour fit, damage-tracking writer, layout.
 //!
 //! A terminal eats far slower than pictures can be computed, so the art here is *bytes*: every
 //! cell of a picture is chosen by what it costs on the wire to the terminal and what it gains in

@@ -15,6 +15,32 @@ pub(crate) struct View {
     pub crop_bottom: f32,
 }
 
+impl View {
+    /// Screen pixels per source pixel when shown on `width × height` screen pixels.
+    pub(crate) fn zoom(&self, source: Size, width: f32, height: f32) -> f32 {
+        let (w, h) = self.shown(source);
+        let (x, y) = (width / w, height / h);
+        if self.fill { x.max(y) } else { x.min(y) }
+    }
+
+    /// Source pixels that are shown, across and down.
+    pub(crate) fn shown(&self, source: Size) -> (f32, f32) {
+        let h = f32::from(source.height.max(1)) * (1.0 - self.crop_bottom.clamp(0.0, 0.5));
+        (f32::from(source.width.max(1)), h)
+    }
+}
+
+/// Whether the planes have the lengths that the size promises.
+pub(crate) fn is_whole(f: &RawFrame) -> bool {
+    f.size.luma() > 0
+        && f.y.len() == f.size.luma()
+        && f.u.len() == f.size.chroma()
+        && f.v.len() == f.size.chroma()
+}
+
+/// A bar of fewer samples would be a smear.
+const SMEAR: usize = 2;
+
 /// The sample grid of a tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Grid {
@@ -59,28 +85,26 @@ struct Taps {
 
 /// One axis of the picture's place: which outputs show it, and which inputs they show.
 #[derive(Clone, Copy)]
-struct Span {
-    outputs: usize,
-    first: usize,
-    shown: usize,
-    from: f32,
-    to: f32,
+pub(crate) struct Span {
+    pub(crate) outputs: usize,
+    pub(crate) first: usize,
+    pub(crate) shown: usize,
+    pub(crate) from: f32,
+    pub(crate) to: f32,
 }
 
 impl Plan {
     pub(crate) fn new(source: Size, grid: Grid, view: View) -> Self {
-        let (w, h) = (f32::from(source.width.max(1)), f32::from(source.height.max(1)));
-        let h = h * (1.0 - view.crop_bottom.clamp(0.0, 0.5));
+        let (w, h) = view.shown(source);
         let (cw, ch) = (f32::from(grid.cell_px.0.max(1)), f32::from(grid.cell_px.1.max(1)));
         let (wide, high) = (grid.cols as f32 * cw, grid.rows as f32 * ch);
         let (outs_x, outs_y) = (grid.cols * grid.per_cell.0, grid.rows * grid.per_cell.1);
-        let (zoom_x, zoom_y) = (wide / w, high / h);
+        let zoom = view.zoom(source, wide, high);
         let (x, y) = if view.fill {
-            let zoom = zoom_x.max(zoom_y);
             (Span::cut(outs_x, w, wide / zoom), Span::cut(outs_y, h, high / zoom))
         } else {
-            let zoom = zoom_x.min(zoom_y);
-            (Span::fit(outs_x, w, w * zoom / wide), Span::fit(outs_y, h, h * zoom / high))
+            let fit = |outputs, len, share| Span::fit(outputs, len, share, SMEAR);
+            (fit(outs_x, w, w * zoom / wide), fit(outs_y, h, h * zoom / high))
         };
         let axes = |div: u16| {
             let scale = 1.0 / f32::from(div);
@@ -97,11 +121,7 @@ impl Plan {
 
     /// Whether the planes have the lengths that the size promises.
     pub(crate) fn accepts(&self, f: &RawFrame) -> bool {
-        f.size == self.source
-            && f.size.luma() > 0
-            && f.y.len() == f.size.luma()
-            && f.u.len() == f.size.chroma()
-            && f.v.len() == f.size.chroma()
+        f.size == self.source && is_whole(f)
     }
 
     /// Samples of one row of cells as RGB in 0…255: `out[(sample·3 + channel)·stride + cell]`.
@@ -157,23 +177,23 @@ fn to_rgb(yuv: &mut [f32], n: usize) {
 
 impl Span {
     /// All outputs show the middle `visible` of `len` inputs.
-    fn cut(outputs: usize, len: f32, visible: f32) -> Self {
+    pub(crate) fn cut(outputs: usize, len: f32, visible: f32) -> Self {
         let visible = visible.min(len);
         let from = (len - visible) / 2.0;
         Self { outputs, first: 0, shown: outputs, from, to: from + visible }
     }
 
-    /// All inputs are shown by the middle `share` of the outputs.
-    fn fit(outputs: usize, len: f32, share: f32) -> Self {
+    /// All inputs are shown by the middle `share` of the outputs; bars of less than `smear` outputs
+    /// together are stretched over.
+    pub(crate) fn fit(outputs: usize, len: f32, share: f32, smear: usize) -> Self {
         let mut shown = ((outputs as f32 * share).round() as usize).clamp(1, outputs.max(1));
-        // A bar of less than one sample would be a smear: stretch over it.
-        if outputs - shown.min(outputs) < 2 {
+        if outputs - shown.min(outputs) < smear {
             shown = outputs;
         }
         Self { outputs, first: (outputs - shown) / 2, shown, from: 0.0, to: len }
     }
 
-    fn scaled(self, by: f32) -> Self {
+    pub(crate) fn scaled(self, by: f32) -> Self {
         Self { from: self.from * by, to: self.to * by, ..self }
     }
 }

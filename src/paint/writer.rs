@@ -2,11 +2,11 @@
 
 use super::colour::Ink;
 
-/// Decimal digits of 0…255, left-aligned, and how many.
-const DIGITS: [([u8; 3], u8); 256] = {
-    let mut table = [([0u8; 3], 0u8); 256];
+/// Decimal digits of 0…999, left-aligned, and how many.
+pub(super) static DIGITS: [([u8; 3], u8); 1000] = {
+    let mut table = [([0u8; 3], 0u8); 1000];
     let mut n = 0;
-    while n < 256 {
+    while n < 1000 {
         let (a, b, c) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
         table[n] = match n {
             0..10 => ([c, 0, 0], 1),

@@ -2,7 +2,7 @@
 //! and the environment; the decision says its reasons.
 
 use super::input::Reply;
-use crate::paint::{Depth, Look, Mode, PixelTerminal, Protocol};
+use crate::paint::{Depth, Look, Mode, PixelTerminal, Protocol, Tile};
 use std::collections::BTreeMap;
 
 /// The questions, in order: name, synchronized output, sizes of cell and window, sixel's colours
@@ -306,6 +306,14 @@ impl Probe {
             screen_rows,
             // Others may have pictures on this terminal, too.
             id_base: 0x00fa_ce00 + 2 * number,
+        }
+    }
+
+    /// Lets a tile show kitty's pictures through memory, if the terminal can read there. `number`: the
+    /// tile's own.
+    pub fn share(&self, tile: &mut Tile, number: u32) {
+        if self.kitty_shared && tile.look() == Look::Pixels(Protocol::Kitty) {
+            tile.share(Box::new(super::SharedMemory::new(number)));
         }
     }
 

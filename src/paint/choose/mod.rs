@@ -220,7 +220,7 @@ impl<const N: usize, const M: usize> Work for Job<'_, N, M> {
         let few = matches!(self.depth, Depth::Indexed256 | Depth::Ansi16);
         for row in 0..self.shadow.rows {
             self.plan.row(self.frame, row, &mut line, &mut samples);
-            if let Some(second) = self.second.filter(|_| M > 0) {
+            if let Some(second) = self.second.filter(|_| M > 0 && !plain) {
                 second.row(self.frame, row, &mut line, &mut other);
             }
             if plain {

@@ -29,11 +29,12 @@ mod sixel;
 #[cfg(test)]
 mod tests;
 
+use super::scale::View;
 use super::{Framing, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
 pub(crate) use digits::base64;
 use digits::number;
-use scale::{Canvas, Scaler, View};
+use scale::{Canvas, Scaler};
 
 /// How pixels get to the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

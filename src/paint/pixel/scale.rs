@@ -3,31 +3,7 @@
 //! (The cell painter's scaler works in floats on a few samples per cell; here every pixel counts.)
 
 use crate::media::frame::{RawFrame, Size};
-
-/// How a picture is put into its rectangle.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct View {
-    /// Cut the picture to fill the rectangle; otherwise show all of it, with black bars.
-    pub fill: bool,
-    /// Left and right swapped.
-    pub mirror: bool,
-    /// This share of the picture's height (0…0.5) is cut off at the bottom.
-    pub crop_bottom: f32,
-}
-
-impl View {
-    /// Screen pixels per source pixel when shown on `width × height` screen pixels.
-    pub(super) fn zoom(&self, source: Size, width: f32, height: f32) -> f32 {
-        let (w, h) = self.shown(source);
-        let (x, y) = (width / w, height / h);
-        if self.fill { x.max(y) } else { x.min(y) }
-    }
-
-    fn shown(&self, source: Size) -> (f32, f32) {
-        let h = f32::from(source.height.max(1)) * (1.0 - self.crop_bottom.clamp(0.0, 0.5));
-        (f32::from(source.width.max(1)), h)
-    }
-}
+use crate::paint::scale::{Span, View, is_whole};
 
 /// The pixels of a tile: whole cells of the same number of pixels each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +23,9 @@ impl Canvas {
         self.rows * self.cell.1
     }
 }
+
+/// A bar of fewer pixels would be a smear.
+const SMEAR: usize = 3;
 
 /// Everything about scaling that depends on sizes only.
 pub(super) struct Scaler {
@@ -83,15 +62,6 @@ enum Way {
     General,
 }
 
-#[derive(Clone, Copy)]
-struct Span {
-    outputs: usize,
-    first: usize,
-    shown: usize,
-    from: f32,
-    to: f32,
-}
-
 /// One row of a tile's pixels: luma and colour differences, all at full width.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
@@ -110,7 +80,10 @@ impl Scaler {
         let (x, y) = if view.fill {
             (Span::cut(outs_x, w, wide / zoom), Span::cut(outs_y, h, high / zoom))
         } else {
-            (Span::fit(outs_x, w, w * zoom / wide), Span::fit(outs_y, h, h * zoom / high))
+            (
+                Span::fit(outs_x, w, w * zoom / wide, SMEAR),
+                Span::fit(outs_y, h, h * zoom / high, SMEAR),
+            )
         };
         let axes = |div: u16| {
             let by = 1.0 / f32::from(div);
@@ -125,11 +98,7 @@ impl Scaler {
 
     /// Whether the planes have the lengths that the size promises.
     pub(super) fn accepts(&self, f: &RawFrame) -> bool {
-        f.size == self.source
-            && f.size.luma() > 0
-            && f.y.len() == f.size.luma()
-            && f.u.len() == f.size.chroma()
-            && f.v.len() == f.size.chroma()
+        f.size == self.source && is_whole(f)
     }
 
     /// Row `at` of the canvas.
@@ -162,29 +131,6 @@ impl Scaler {
             out[right..].fill(bar);
             axes.across.gather(line, &mut out[left..right]);
         }
-    }
-}
-
-impl Span {
-    /// All outputs show the middle `visible` of `len` inputs.
-    fn cut(outputs: usize, len: f32, visible: f32) -> Self {
-        let visible = visible.min(len);
-        let from = (len - visible) / 2.0;
-        Self { outputs, first: 0, shown: outputs, from, to: from + visible }
-    }
-
-    /// All inputs are shown by the middle `share` of the outputs.
-    fn fit(outputs: usize, len: f32, share: f32) -> Self {
-        let mut shown = ((outputs as f32 * share).round() as usize).clamp(1, outputs.max(1));
-        // A bar of a pixel or so would be a smear: stretch over it.
-        if outputs - shown.min(outputs) < 3 {
-            shown = outputs;
-        }
-        Self { outputs, first: (outputs - shown) / 2, shown, from: 0.0, to: len }
-    }
-
-    fn scaled(self, by: f32) -> Self {
-        Self { from: self.from * by, to: self.to * by, ..self }
     }
 }
 

@@ -14,6 +14,7 @@ use super::scale::{Canvas, Row, Scaler};
 use super::{Cells, Stats};
 use crate::media::frame::RawFrame;
 use crate::paint::simd::{Work, dispatch};
+use crate::paint::writer::DIGITS;
 
 /// Pictures between two palettes, at least.
 const PALETTE_HOLDS: u32 = 12;
@@ -648,22 +649,6 @@ struct Pen<'a> {
     room: &'a mut [u8],
     at: usize,
 }
-
-/// The decimal digits of 0…999, and how many.
-const DIGITS: [([u8; 3], u8); 1000] = {
-    let mut table = [([0; 3], 0); 1000];
-    let mut n = 0;
-    while n < 1000 {
-        let (a, b, c) = (b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8);
-        table[n] = match n {
-            0..10 => ([c, 0, 0], 1),
-            10..100 => ([b, c, 0], 2),
-            _ => ([a, b, c], 3),
-        };
-        n += 1;
-    }
-    table
-};
 
 impl Pen<'_> {
     #[inline(always)]

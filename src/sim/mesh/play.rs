@@ -459,12 +459,7 @@ impl Player {
                 .collect();
             return Some(list.join(", "));
         }
-        let epoch = members.first().and_then(newest)?;
-        // Whoever is alone with a cheat that leads has the roster that the cheat likes.
-        if members.len() == 1 && !self.network.is_honest(epoch.sequencer) {
-            return None;
-        }
-        let roster = &epoch.members;
+        let roster = &members.first().and_then(newest)?.members;
         let honest = |p: &&Person| self.network.is_honest(**p);
         let roster: BTreeSet<Person> = roster.iter().filter(honest).copied().collect();
         let there: BTreeSet<Person> = members.iter().copied().collect();
