@@ -173,6 +173,8 @@ def ink(glyph):
         return np.zeros((H, W), bool)
     if glyph == "█":
         return np.ones((H, W), bool)
+    if glyph in "░▒▓":  # from where people sit, an even tone
+        return np.full((H, W), (code - 0x2590) / 4)
     if glyph == "▀":
         return y < H // 2
     if glyph == "▐":
@@ -283,7 +285,8 @@ class Screen:
         if mask is None:
             self.unknown += 1
             mask = np.zeros((H, W), bool)
-        self.pixels[self.y, self.x] = np.where(mask[..., None], fg, bg)
+        share = mask[..., None].astype(float)
+        self.pixels[self.y, self.x] = np.array(fg) * share + np.array(bg) * (1 - share)
         self.last = glyph
         self.wrap = self.x + 1 >= self.cols
         self.x = min(self.x + 1, self.cols - 1)

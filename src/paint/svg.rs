@@ -154,7 +154,10 @@ impl Screen {
         for col in 0..self.cols {
             let cell = &self.cells[row * self.cols + col];
             let glyph = cell.text.chars().next().unwrap_or(' ');
-            let (fg, bg) = (round(cell.fg), round(cell.bg));
+            let (fg, bg) = match shade(glyph) {
+                0 => (round(cell.fg), round(cell.bg)),
+                quarters => [round(mix(cell.fg, cell.bg, quarters)); 2].into(),
+            };
             let mut from = 0;
             while from < W {
                 let set = ink_at(glyph, from, y);
@@ -267,8 +270,23 @@ fn escape(text: &str) -> String {
 }
 
 fn is_block(glyph: char) -> bool {
-    matches!(glyph, '\u{2580}'..='\u{2590}' | '\u{2594}'..='\u{259F}' | '\u{1FB00}'..='\u{1FB3B}')
+    matches!(glyph, '\u{2580}'..='\u{2593}' | '\u{2594}'..='\u{259F}' | '\u{1FB00}'..='\u{1FB3B}')
         || super::mode::octants_of(glyph).is_some()
+}
+
+/// Quarters of ink in a shade, which is drawn as an even tone; 0 for other glyphs.
+pub(super) fn shade(glyph: char) -> u16 {
+    match glyph {
+        '░' => 1,
+        '▒' => 2,
+        '▓' => 3,
+        _ => 0,
+    }
+}
+
+fn mix(fg: [u8; 3], bg: [u8; 3], quarters: u16) -> [u8; 3] {
+    let blend = |c| (u16::from(fg[c]) * quarters + u16::from(bg[c]) * (4 - quarters)) / 4;
+    std::array::from_fn(|c| blend(c) as u8)
 }
 
 /// Whether a block glyph's ink covers unit `(x, y)` of its cell.

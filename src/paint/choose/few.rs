@@ -12,35 +12,41 @@ use super::*;
 use std::sync::OnceLock;
 
 /// Palette colours tried around each of the best two.
-const NEAR: usize = 8;
+const NEAR: usize = 4;
 /// What the error of the mean counts, against that of the samples. At 0.7 single samples are as near as
 /// with the nearest colours, and means of half a cell gain over 1 dB; more makes coloured grain.
-const MEAN: f32 = 0.7;
+pub(super) const MEAN: f32 = 0.7;
 /// Steps per channel of the table of near colours.
 const STEPS: usize = 16;
 
 /// The nearest palette colours to a colour, nearest first.
 type Near = [u8; NEAR];
 
+/// The nearest palette colours to a colour, nearest first.
+pub(super) fn nearest<const K: usize>(depth: Depth, colour: [f32; 3]) -> [u8; K] {
+    let mut best = [(f32::INFINITY, 0u8); K];
+    for i in if depth == Depth::Ansi16 { 0..=15 } else { 16..=255u8 } {
+        sort_in(&mut best, distance(colour, looks(Ink::indexed(i))), i);
+    }
+    best.map(|(_, i)| i)
+}
+
+/// Keeps the best of what comes in, the least first.
+pub(super) fn sort_in<T: Copy>(best: &mut [(f32, T)], score: f32, what: T) {
+    let Some(at) = best.iter().position(|(other, _)| score < *other) else { return };
+    best[at..].rotate_right(1);
+    best[at] = (score, what);
+}
+
 /// For each of `STEPS³` colours.
 fn table(depth: Depth) -> &'static [Near] {
     static LARGE: OnceLock<Vec<Near>> = OnceLock::new();
     static SMALL: OnceLock<Vec<Near>> = OnceLock::new();
-    let (table, colours) = match depth {
-        Depth::Ansi16 => (&SMALL, 0..=15),
-        _ => (&LARGE, 16..=255u8),
-    };
+    let table = if depth == Depth::Ansi16 { &SMALL } else { &LARGE };
     table.get_or_init(|| {
-        let palette: Vec<_> = colours.map(|i| (i, looks(Ink::indexed(i)))).collect();
         let colour =
             |n: usize| [n / STEPS / STEPS, n / STEPS % STEPS, n % STEPS].map(|v| (v * 17) as f32);
-        let nearest = |n: usize| {
-            let mut by: Vec<_> =
-                palette.iter().map(|(i, look)| (distance(colour(n), *look), *i)).collect();
-            by.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            std::array::from_fn(|k| by[k].1)
-        };
-        (0..STEPS * STEPS * STEPS).map(nearest).collect()
+        (0..STEPS * STEPS * STEPS).map(|n| nearest(depth, colour(n))).collect()
     })
 }
 
@@ -204,15 +210,17 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         let (sums, samples) = a.keep(self.shadow, first);
         let mut keep: Lanes = std::array::from_fn(|l| weigh::<N>(samples[l], keep_of(&sums, l)));
         let of_a = pairs(a, self.depth);
-        let mut bound = of_a.error;
+        // A shade may have the very tone.
+        let mut bound: Lanes =
+            std::array::from_fn(|l| of_a.error[l].min(a.fit.flat[l]) + a.more[l]);
         let of_b = b.map(|b| {
             let (sums, samples) = b.keep(self.shadow, first);
             let found = pairs(b, self.depth);
             for l in 0..LANES {
-                let other = weigh::<M>(samples[l], keep_of(&sums, l)) * b.scale + b.more[l];
-                let here = self.shadow.glyph[first + l] >= b.base;
+                let other = b.level(weigh::<M>(samples[l], keep_of(&sums, l)), l);
+                let here = b.owns(self.shadow.glyph[first + l]);
                 keep[l] = if here { other } else { keep[l] + a.more[l] };
-                bound[l] = (bound[l] + a.more[l]).min(found.error[l] * b.scale + b.more[l]);
+                bound[l] = bound[l].min(b.level(found.error[l], l));
             }
             found
         });
@@ -224,6 +232,7 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             let mut search = self.search((keep[l], price[l]), bound[l], i, at);
             if let Some(search) = &mut search {
                 self.few_flat(search, a, l);
+                self.shades(search, a, l);
                 few_pairs(search, a, &of_a, l);
                 if let (Some(b), Some(of_b)) = (b, &of_b) {
                     few_pairs(search, b, of_b, l);
@@ -264,7 +273,7 @@ fn few_pairs<const K: usize>(search: &mut Search<'_>, grid: &Grid<K>, found: &Pa
             return;
         }
         let (set, error) = pattern(grid, l, pair);
-        let error = error * grid.scale + grid.more[l];
+        let error = grid.level(error, l);
         search.consider_new(grid.base + u16::from(set), error, pair);
     };
     consider((a, b));

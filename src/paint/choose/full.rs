@@ -15,15 +15,12 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         stats: &mut Stats,
     ) -> f64 {
         let (_, mut keep) = a.keep(self.shadow, first);
-        let mut bound = a.fit.error;
+        let mut bound: Lanes = std::array::from_fn(|l| a.bound(l));
         if let Some(b) = b {
-            let (_, other) = b.keep(self.shadow, first);
             for l in 0..LANES {
-                let of_b = self.shadow.glyph[first + l] >= b.base;
-                let (of_a, other) = (keep[l] + a.more[l], other[l] * b.scale + b.more[l]);
-                keep[l] = if of_b { other } else { of_a };
-                bound[l] = (bound[l] + a.more[l]).min(b.fit.error[l] * b.scale + b.more[l]);
+                keep[l] += a.more[l];
             }
+            b.join(self.shadow, first, &mut keep, &mut bound);
         }
         let price = self.prices(&keep, first);
         let mut error = 0.0;
@@ -65,10 +62,9 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
     #[inline(always)]
     fn pairs<const K: usize>(&self, search: &mut Search<'_>, grid: &Grid<K>, l: usize) {
         let pattern = grid.fit.pattern[l] as u8;
-        if pattern == 0 {
+        if pattern == 0 || search.is_beyond(grid.bound(l)) {
             return;
         }
-        let (scale, more) = (grid.scale, grid.more[l]);
         let (pen_fg, pen_bg) = search.pen;
         let (fg_known, bg_known) = (pen_fg != Ink::DEFAULT, pen_bg != Ink::DEFAULT);
         let (pen_fg_look, pen_bg_look) = (looks(pen_fg), looks(pen_bg));
@@ -87,27 +83,23 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             let glyph = grid.base + u16::from(glyph);
             let fg_cost = if fg == pen_fg { 0 } else { ink_cost(fg, false) };
             let bg_cost = if bg == pen_bg { 0 } else { ink_cost(bg, true) };
-            let new = (base + fg_error + bg_error) * scale + more;
+            let new = grid.level(base + fg_error + bg_error, l);
             search.consider(glyph, new, sgr(fg_cost, bg_cost), (fg, bg));
             if fg_known {
                 let e = base + fg_n * distance(pen_fg_look, fg_true) + bg_error;
-                search.consider(glyph, e * scale + more, sgr(0, bg_cost), (pen_fg, bg));
+                search.consider(glyph, grid.level(e, l), sgr(0, bg_cost), (pen_fg, bg));
             }
             if bg_known {
                 let e = base + fg_error + bg_n * distance(pen_bg_look, bg_true);
-                search.consider(glyph, e * scale + more, sgr(fg_cost, 0), (fg, pen_bg));
+                search.consider(glyph, grid.level(e, l), sgr(fg_cost, 0), (fg, pen_bg));
             }
         }
         if fg_known && bg_known {
-            let (mut error, mut nearest) = (0.0, 0u8);
-            for k in 0..K {
-                let sample = grid.sample(k, l);
-                let (f, g) = (distance(sample, pen_fg_look), distance(sample, pen_bg_look));
-                nearest |= u8::from(f < g) << k;
-                error += f.min(g);
+            let (nearest, error) = grid.nearest(l, pen_fg_look, pen_bg_look);
+            if nearest != 0 {
+                let glyph = grid.base + u16::from(nearest);
+                search.consider(glyph, grid.level(error, l), 0, search.pen);
             }
-            let glyph = grid.base + u16::from(nearest);
-            search.consider(glyph, error * scale + more, 0, search.pen);
         }
     }
 }

@@ -9,11 +9,16 @@
 
 mod few;
 mod full;
+mod grid;
 mod plain;
+mod shade;
+
+pub(super) use grid::Table;
+use grid::{Grid, level, load, mix};
 
 use super::Rect;
 use super::colour::{Depth, Ink};
-use super::fit::{Fit, LANES, Lanes, fit};
+use super::fit::{LANES, Lanes};
 use super::mode::Glyphs;
 use super::painter::Stats;
 use super::quality::Quality;
@@ -71,56 +76,27 @@ impl Shadow {
     }
 
     #[inline(always)]
-    fn set(&mut self, i: usize, glyph: u16, fg: Ink, bg: Ink) {
+    fn set(&mut self, i: usize, glyph: u16, fg: Ink, bg: Ink, table: &Table) {
         self.glyph[i] = glyph;
         self.fg[i] = fg;
         self.bg[i] = bg;
-        let (ink, paper) = (fg.look([255; 3]), bg.look([0; 3]));
+        let quarters = table.quarters(glyph);
+        let (ink, paper) = if quarters == 0 {
+            (fg.look([255; 3]).map(f32::from), bg.look([0; 3]).map(f32::from))
+        } else {
+            [mix(fg, bg, quarters); 2].into()
+        };
         for c in 0..3 {
-            self.look[c][i] = f32::from(ink[c]);
-            self.look[3 + c][i] = f32::from(paper[c]);
+            self.look[c][i] = ink[c];
+            self.look[3 + c][i] = paper[c];
         }
     }
 
     /// The colours that the glyph of cell `i` needs: a space has no ink, a full block no paper.
     #[inline(always)]
     pub(super) fn needs(&self, i: usize, table: &Table) -> (Option<Ink>, Option<Ink>) {
-        let glyph = &table.0[usize::from(self.glyph[i])];
-        (glyph.ink.then(|| self.fg[i]), glyph.paper.then(|| self.bg[i]))
-    }
-}
-
-/// A glyph and what it shows of a cell's two colours.
-struct Glyph {
-    text: &'static str,
-    ink: bool,
-    paper: bool,
-}
-
-/// The glyphs of a mode: the patterns of its samples by number, then those of its second grid.
-#[derive(Default)]
-pub(super) struct Table(Vec<Glyph>);
-
-impl Table {
-    pub(super) fn new(driver: &dyn Glyphs) -> Self {
-        let mut glyphs = Vec::new();
-        let mut add = |driver: &dyn Glyphs| {
-            let (across, down) = driver.samples();
-            let patterns = driver.ramp().map_or(1 << (across * down), <[f32]>::len);
-            for pattern in 0..patterns {
-                let text = driver.glyph(pattern as u8);
-                let full = driver.ramp().is_none() && pattern + 1 == patterns;
-                glyphs.push(Glyph { text, ink: pattern != 0, paper: !full });
-            }
-        };
-        add(driver);
-        driver.second().into_iter().for_each(add);
-        Self(glyphs)
-    }
-
-    #[inline(always)]
-    pub(super) fn text(&self, glyph: u16) -> &'static str {
-        self.0[usize::from(glyph)].text
+        let (ink, paper) = table.shows(self.glyph[i]);
+        (ink.then(|| self.fg[i]), paper.then(|| self.bg[i]))
     }
 }
 
@@ -144,64 +120,6 @@ pub(super) struct Job<'a, const N: usize, const M: usize> {
     /// Of both grids.
     pub(super) samples: &'a mut [Vec<f32>; 2],
     pub(super) writer: Writer<'a>,
-}
-
-/// The samples of [`LANES`] cells on one grid, and how errors on it compare with those of others:
-/// `error · scale + more`.
-struct Grid<const K: usize> {
-    cells: [[Lanes; 3]; K],
-    fit: Fit,
-    /// Number of its first glyph in the [`Table`].
-    base: u16,
-    scale: f32,
-    more: Lanes,
-}
-
-impl<const K: usize> Grid<K> {
-    const FULL: u8 = ((1u16 << K) - 1) as u8;
-
-    #[inline(always)]
-    fn new(cells: [[Lanes; 3]; K], base: u16) -> Self {
-        Self { fit: fit(&cells), cells, base, scale: 1.0, more: [0.0; LANES] }
-    }
-
-    /// Squared error of these cells if they stay as they are.
-    #[inline(always)]
-    fn keep(&self, shadow: &Shadow, first: usize) -> ([Lanes; 3], Lanes) {
-        let glyph = &shadow.glyph[first..first + LANES];
-        let (mut sums, mut error) = ([[0.0; LANES]; 3], [0.0; LANES]);
-        for (c, sum) in sums.iter_mut().enumerate() {
-            let ink = &shadow.look[c][first..first + LANES];
-            let paper = &shadow.look[3 + c][first..first + LANES];
-            for (k, cell) in self.cells.iter().enumerate() {
-                for l in 0..LANES {
-                    let set = glyph[l].wrapping_sub(self.base) >> k & 1 != 0;
-                    let d = cell[c][l] - if set { ink[l] } else { paper[l] };
-                    sum[l] += d;
-                    error[l] += d * d;
-                }
-            }
-        }
-        (sums, error)
-    }
-
-    #[inline(always)]
-    fn sample(&self, k: usize, l: usize) -> [f32; 3] {
-        self.cells[k].map(|channel| channel[l])
-    }
-}
-
-/// Makes the errors on two grids comparable, in the first one's unit.
-#[inline(always)]
-fn level<const N: usize, const M: usize>(a: &mut Grid<N>, b: &mut Grid<M>) {
-    let (n, m) = (N as f32, M as f32);
-    b.scale = n / m;
-    for l in 0..LANES {
-        let (of_a, of_b) = (a.fit.flat[l], b.fit.flat[l] * b.scale);
-        let most = of_a.max(of_b);
-        a.more[l] = most - of_a;
-        b.more[l] = most - of_b;
-    }
 }
 
 impl<const N: usize, const M: usize> Work for Job<'_, N, M> {
@@ -263,17 +181,6 @@ impl<const N: usize, const M: usize> Work for Job<'_, N, M> {
     }
 }
 
-/// The samples of one block of cells.
-#[inline(always)]
-fn load<const K: usize>(samples: &[f32], stride: usize, block: usize) -> [[Lanes; 3]; K] {
-    std::array::from_fn(|k| {
-        std::array::from_fn(|c| {
-            let at = (k * 3 + c) * stride + block * LANES;
-            std::array::from_fn(|l| samples[at + l])
-        })
-    })
-}
-
 /// A change of the mean squared error by this much may be noise of the camera.
 const NOISE: f32 = 2.0;
 /// A picture that stands still for less than this many thirtieths of a second may still be in motion.
@@ -325,6 +232,12 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether nothing with at least this error can be better than what was found.
+    #[inline(always)]
+    fn is_beyond(&self, error: f32) -> bool {
+        error + self.lambda * (self.move_cost + 3) as f32 >= self.best.score
+    }
+
     /// `colours`: bytes to set them.
     #[inline(always)]
     fn consider(&mut self, glyph: u16, error: f32, colours: usize, (fg, bg): (Ink, Ink)) {
@@ -417,7 +330,7 @@ impl<'a, const N: usize, const M: usize> Job<'a, N, M> {
         // Without colours on the pen yet, a lone glyph takes its missing half from its other half.
         let fg = if best.fg == Ink::DEFAULT { best.bg } else { best.fg };
         let bg = if best.bg == Ink::DEFAULT { best.fg } else { best.bg };
-        self.shadow.set(i, best.glyph, fg, bg);
+        self.shadow.set(i, best.glyph, fg, bg, self.table);
         (self.shadow.base[i], self.shadow.last[i]) = (best.error, best.error);
         let at = (self.rect.x + col as u16, self.rect.y + row as u16);
         self.emit(i, col, at, stats);
@@ -480,7 +393,7 @@ pub(super) fn write_cell(
 #[cfg(test)]
 mod tests {
     use crate::media::frame::{RawFrame, Size};
-    use crate::paint::svg::{H, W, ink_at};
+    use crate::paint::svg::{H, W, ink_at, shade};
     use crate::paint::{Depth, Mode, Painted, Painter, Quality, Rect};
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -591,8 +504,8 @@ mod tests {
             painter.paint(&f, &mut Vec::new());
             for cell in painter.cells() {
                 let glyph = cell.glyph.chars().next().unwrap();
-                let ink = (0..W * H).filter(|i| ink_at(glyph, i % W, i / W)).count() as f32
-                    / (W * H) as f32;
+                let covered = (0..W * H).filter(|i| ink_at(glyph, i % W, i / W)).count();
+                let ink = f32::from(shade(glyph)) / 4.0 + covered as f32 / (W * H) as f32;
                 let gray = |c: [u8; 3]| c.iter().map(|v| f32::from(*v)).sum::<f32>() / 3.0;
                 let (fg, bg) = (gray(cell.fg.look([0; 3])), gray(cell.bg.look([0; 3])));
                 most = most.max((fg * ink + bg * (1.0 - ink) - true_gray).abs());

@@ -60,7 +60,7 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             stats.kept += 1;
             return 0.0;
         }
-        self.shadow.set(i, pattern.into(), fg, Ink::DEFAULT);
+        self.shadow.set(i, pattern.into(), fg, Ink::DEFAULT, self.table);
         let at = (self.rect.x + col as u16, self.rect.y + row as u16);
         self.emit(i, col, at, stats);
         0.0
