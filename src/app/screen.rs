@@ -282,6 +282,7 @@ impl<'o> Play<'o> {
             self.lasted = now.saturating_duration_since(since);
         }
         let graphics = self.stage.graphics();
+        self.model.cell_px = self.stage.cell_px();
         self.model.screen =
             screen_of(&view, &mut self.showing, &self.stage.pictures, graphics, now);
         let before = self.model.knocks_waiting();

@@ -269,6 +269,11 @@ impl Stage {
         self.board.look.name()
     }
 
+    /// Size of a cell in pixels; only the ratio counts.
+    pub fn cell_px(&self) -> (u16, u16) {
+        self.board.cell_px
+    }
+
     /// Colours the terminal has.
     pub fn depth(&self) -> Depth {
         self.probe.depth
@@ -643,8 +648,9 @@ impl Board {
             |frame| {
                 let result = view::draw(model, now, frame.buffer_mut());
                 let videos = result.tiles.iter().map(|(_, r)| (*r).into()).collect();
+                let covers = result.over.map(frame_of).into_iter().flatten().collect();
                 *drawn.borrow_mut() = result;
-                Areas { videos, covers: Vec::new() }
+                Areas { videos, covers }
             },
             |_, out| {
                 let drawn = drawn.borrow();
@@ -668,6 +674,8 @@ impl Board {
                         tile.place(place, cell_px);
                         *painted = None;
                     }
+                    let over = drawn.over.filter(|over| over.intersection(*rect) != *rect);
+                    tile.cover(over.map(Into::into).as_slice());
                     let Some(picture) = pictures.get(*role) else { continue };
                     if *painted == Some(picture.serial) {
                         tile.repaint(out);
@@ -708,6 +716,14 @@ impl Board {
         let screen = self.composer.screen(self.slots.values().filter_map(|slot| slot.tile.cells()));
         screen.map(|s| s.to_svg(title)).unwrap_or_default()
     }
+}
+
+/// The frame of a tile, which is text: one cell on each side.
+fn frame_of(tile: ratatui::layout::Rect) -> [crate::paint::Rect; 4] {
+    let ratatui::layout::Rect { x, y, width: cols, height: rows } = tile;
+    let (right, bottom) = (tile.right().saturating_sub(1), tile.bottom().saturating_sub(1));
+    [(x, y, cols, 1), (x, bottom, cols, 1), (x, y, 1, rows), (right, y, 1, rows)]
+        .map(|(x, y, cols, rows)| crate::paint::Rect { x, y, cols, rows })
 }
 
 /// A cell of somebody who speaks is worth this many others.

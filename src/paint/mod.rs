@@ -35,7 +35,7 @@ mod writer;
 
 pub use bytes::bytes_view;
 pub use colour::{Depth, Ink};
-pub use layout::{Kind, TileRect, layout, tile_pixels};
+pub use layout::{Kind, Style, TileRect, layout, tile_pixels};
 pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};
 pub(crate) use pixel::base64;

@@ -89,6 +89,8 @@ pub enum Action {
     Explain,
     /// Demonstration: Eve attacks, 1 to 9.
     Attack(u8),
+    /// Show this one of the others large, 1 to 9.
+    Pin(u8),
     /// Close the pane.
     Close,
     /// Draw everything anew.
@@ -141,6 +143,13 @@ pub struct Binding {
     pub help: &'static str,
 }
 
+impl Binding {
+    /// Explained by the row before it.
+    pub fn is_one_of_many(&self) -> bool {
+        matches!(self.action, Action::Pin(2..))
+    }
+}
+
 const fn row(
     key: Key,
     places: &'static [Place],
@@ -164,6 +173,11 @@ const fn attack(
     help: &'static str,
 ) -> Binding {
     row(Char(key), &[P::Demo], A::Attack(key as u8 - b'0'), label, short, help)
+}
+
+/// One of the others, large.
+const fn pin(key: char, label: &'static str, help: &'static str) -> Binding {
+    row(Char(key), &[P::Call], A::Pin(key as u8 - b'0'), label, "", help)
 }
 
 const TALKING: &[Place] = &[P::Waiting, P::Call, P::Knock];
@@ -314,8 +328,17 @@ pub const TABLE: &[Binding] = &[
         A::Layout,
         "l",
         "layout",
-        "others large, all equal, without yourself",
+        "others large, speaker large, all equal, without yourself",
     ),
+    pin('1', "1-9", "pin the first of the others (or another): large whoever speaks; again: not"),
+    pin('2', "2", "pin the second of the others"),
+    pin('3', "3", "pin the third of the others"),
+    pin('4', "4", "pin the fourth of the others"),
+    pin('5', "5", "pin the fifth of the others"),
+    pin('6', "6", "pin the sixth of the others"),
+    pin('7', "7", "pin the seventh of the others"),
+    pin('8', "8", "pin the eighth of the others"),
+    pin('9', "9", "pin the ninth of the others"),
     row(
         Char('g'),
         &[P::Waiting, P::Call, P::Demo],
@@ -362,7 +385,7 @@ pub fn valid(places: &[Place]) -> Vec<&'static Binding> {
 /// The keys as a Markdown table, for the README.
 pub fn markdown() -> String {
     let mut text = String::from("| key | does |\n|---|---|\n");
-    for row in TABLE.iter().filter(|r| r.label != "any other key") {
+    for row in TABLE.iter().filter(|r| r.label != "any other key" && !r.is_one_of_many()) {
         text.push_str(&format!("| {} | {} |\n", row.label, row.help));
     }
     text

@@ -35,6 +35,10 @@ pub struct Model {
     pub chosen: Option<Chosen>,
     /// How tiles share the room.
     pub layout: LayoutKind,
+    /// Who is shown large whoever speaks.
+    pub pinned: Option<TileRole>,
+    /// Size of a cell of the terminal in pixels; only the ratio counts.
+    pub cell_px: (u16, u16),
     /// Colours.
     pub theme: Theme,
     /// The microphone as the user set it (without hold-to-talk).
@@ -48,6 +52,10 @@ pub struct Model {
     pub(super) knocks: Vec<KnockInfo>,
     pub(super) knock_since: Option<(u32, Instant)>,
     pub(super) talk_until: Option<Instant>,
+    /// Who spoke last, for longer than a moment.
+    pub(super) speaker: Option<TileRole>,
+    /// Somebody else speaks, since then.
+    pub(super) heard: Option<(TileRole, Instant)>,
 }
 
 impl Model {
@@ -60,6 +68,8 @@ impl Model {
             removing: None,
             chosen: None,
             layout: LayoutKind::default(),
+            pinned: None,
+            cell_px: (1, 2),
             theme,
             mic,
             camera,
@@ -69,6 +79,8 @@ impl Model {
             knocks: Vec::new(),
             knock_since: None,
             talk_until: None,
+            speaker: None,
+            heard: None,
         }
     }
 
@@ -174,6 +186,8 @@ pub enum LayoutKind {
     /// The others large, the own picture small.
     #[default]
     Focus,
+    /// Who speaks (or is pinned) large, everybody else small.
+    Speaker,
     /// All the same size.
     Grid,
     /// Without the own picture.
@@ -181,13 +195,13 @@ pub enum LayoutKind {
 }
 
 impl LayoutKind {
+    /// All, in the order of the key.
+    pub const ALL: [Self; 4] = [Self::Focus, Self::Speaker, Self::Grid, Self::Others];
+
     /// The next one, for the key.
     pub fn next(self) -> Self {
-        match self {
-            Self::Focus => Self::Grid,
-            Self::Grid => Self::Others,
-            Self::Others => Self::Focus,
-        }
+        let at = Self::ALL.iter().position(|kind| *kind == self).unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()]
     }
 }
 

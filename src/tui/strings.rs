@@ -218,10 +218,21 @@ pub fn eve_sees(what: EveSees) -> &'static str {
     }
 }
 
+/// Somebody is shown large from now on.
+pub fn pinned(name: &str) -> String {
+    format!("{name} is pinned: large whoever speaks")
+}
+
+/// And no longer.
+pub fn unpinned(name: &str) -> String {
+    format!("{name} is not pinned any more")
+}
+
 /// The layout, after its key.
 pub fn layout(kind: LayoutKind) -> &'static str {
     match kind {
         LayoutKind::Focus => "layout: the others large",
+        LayoutKind::Speaker => "layout: who speaks large",
         LayoutKind::Grid => "layout: all the same",
         LayoutKind::Others => "layout: without yourself",
     }

@@ -2,7 +2,8 @@
 
 use crate::tui::keymap::{self, Action, Key, Place, Press};
 use crate::tui::model::{
-    BarredInfo, Chosen, Model, Pane, PersonInfo, Screen, SecurityInfo, Trust, WordsState,
+    BarredInfo, Chosen, LayoutKind, Model, Pane, PersonInfo, Screen, SecurityInfo, TileInfo,
+    TileRole, Trust, WordsState,
 };
 use crate::tui::strings;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ pub const KNOCK_GUARD: Duration = Duration::from_millis(700);
 const TALK_FIRST: Duration = Duration::from_millis(800);
 /// … and this long after each repeat.
 const TALK_REPEAT: Duration = Duration::from_millis(250);
+
+/// Who speaks for this long becomes the speaker: a cough or a "yes" doesn't move pictures about.
+const SPEAKER_AFTER: Duration = Duration::from_millis(600);
 
 /// What the screen asks of whoever runs the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,7 @@ impl Model {
         if self.note.as_ref().is_some_and(|n| now >= n.until) {
             self.note = None;
         }
+        self.follow_speaker(now);
         match self.talk_until {
             Some(until) if now >= until => self.stop_talking(),
             _ => None,
@@ -106,7 +111,55 @@ impl Model {
 
     /// When [`Model::tick`] has something to do.
     pub fn due(&self) -> Option<Instant> {
-        self.talk_until.into_iter().chain(self.note.as_ref().map(|n| n.until)).min()
+        let note = self.note.as_ref().map(|n| n.until);
+        let heard = self.heard.map(|(_, since)| since + SPEAKER_AFTER);
+        [self.talk_until, note, heard].into_iter().flatten().min()
+    }
+
+    /// Who is shown large where one is: who is pinned, else who spoke last, else the first of the
+    /// others.
+    pub fn large(&self) -> Option<TileRole> {
+        let Screen::Call(call) = &self.screen else { return None };
+        let here = |role: &TileRole| call.tiles.iter().any(|t| t.role == *role);
+        let others = call.tiles.iter().map(|t| t.role).find(|role| *role != TileRole::Own);
+        let first = others.or(call.tiles.first().map(|t| t.role));
+        self.pinned.filter(here).or(self.speaker.filter(here)).or(first)
+    }
+
+    /// Somebody becomes the speaker by speaking for longer than a cough, while the last one doesn't.
+    fn follow_speaker(&mut self, now: Instant) {
+        let Screen::Call(call) = &self.screen else { return };
+        let speaks = |t: &&TileInfo| t.speaking && t.role != TileRole::Own;
+        let speaking: Vec<TileRole> = call.tiles.iter().filter(speaks).map(|t| t.role).collect();
+        let goes_on = self.speaker.is_some_and(|role| speaking.contains(&role));
+        self.heard = match self.heard {
+            _ if goes_on => None,
+            Some((role, since)) if speaking.contains(&role) => Some((role, since)),
+            _ => speaking.first().map(|role| (*role, now)),
+        };
+        if let Some((role, since)) = self.heard
+            && now >= since + SPEAKER_AFTER
+        {
+            (self.speaker, self.heard) = (Some(role), None);
+        }
+    }
+
+    /// Shows the `n`th of the others large, counted from 1 as they are listed; again: nobody is
+    /// pinned.
+    fn pin(&mut self, n: u8, now: Instant) -> Option<Command> {
+        let Screen::Call(call) = &self.screen else { return None };
+        let mut others = call.tiles.iter().filter(|t| t.role != TileRole::Own);
+        let tile = others.nth(usize::from(n).checked_sub(1)?)?;
+        let (role, name) = (tile.role, tile.name.clone());
+        if self.pinned == Some(role) {
+            self.pinned = None;
+            self.tell(strings::unpinned(&name), now);
+        } else {
+            self.pinned = Some(role);
+            self.layout = LayoutKind::Speaker;
+            self.tell(strings::pinned(&name), now);
+        }
+        Some(Command::Redraw)
     }
 
     /// Where keys are looked up now, most particular first.
@@ -208,6 +261,7 @@ impl Model {
             Action::NewKeys => Some(Command::NewKeys),
             Action::EveSees => Some(Command::SwitchEve),
             Action::Attack(n) => Some(Command::Attack(n)),
+            Action::Pin(n) => self.pin(n, now),
             Action::Close => {
                 self.pane = None;
                 Some(Command::Redraw)
@@ -341,8 +395,8 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::model::LayoutKind;
     use crate::tui::view::samples;
+    use crate::wire::link::MemberId;
 
     fn at(start: Instant, ms: u64) -> Instant {
         start + Duration::from_millis(ms)
@@ -531,7 +585,7 @@ mod tests {
     #[test]
     fn the_layout_key_goes_round() {
         let (t, mut model) = (start(), samples::call());
-        for kind in [LayoutKind::Grid, LayoutKind::Others, LayoutKind::Focus] {
+        for kind in [LayoutKind::Speaker, LayoutKind::Grid, LayoutKind::Others, LayoutKind::Focus] {
             down(&mut model, 'l', t);
             assert_eq!(model.layout, kind);
         }
@@ -546,5 +600,64 @@ mod tests {
         down(&mut model, 'e', t);
         assert_eq!(model.pane, Some(Pane::Explain));
         assert_eq!(down(&mut model, 'q', t), Some(Command::Leave));
+    }
+
+    fn speaks(model: &mut Model, who: u32, on: bool) {
+        let Screen::Call(call) = &mut model.screen else { return };
+        let role = TileRole::Member(MemberId(who));
+        call.tiles.iter_mut().filter(|t| t.role == role).for_each(|t| t.speaking = on);
+    }
+
+    fn large(model: &Model) -> Option<u32> {
+        match model.large() {
+            Some(TileRole::Member(MemberId(who))) => Some(who),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_speaker_is_who_speaks_on_while_the_last_one_does_not() {
+        let (t, mut model) = (start(), samples::call());
+        speaks(&mut model, 0, false);
+        model.tick(t);
+        assert_eq!(large(&model), Some(0), "nobody spoke: the first of the others");
+        speaks(&mut model, 1, true);
+        model.tick(at(t, 100));
+        assert_eq!((large(&model), model.due()), (Some(0), Some(at(t, 700))));
+        model.tick(at(t, 700));
+        assert_eq!(large(&model), Some(1));
+        speaks(&mut model, 0, true);
+        model.tick(at(t, 5_000));
+        model.tick(at(t, 9_000));
+        assert_eq!(large(&model), Some(1), "both speak: who had the floor keeps it");
+        speaks(&mut model, 1, false);
+        model.tick(at(t, 9_100));
+        speaks(&mut model, 0, false);
+        model.tick(at(t, 9_400));
+        speaks(&mut model, 0, true);
+        model.tick(at(t, 9_500));
+        model.tick(at(t, 10_000));
+        assert_eq!(large(&model), Some(1), "a pause begins it anew");
+        model.tick(at(t, 10_100));
+        assert_eq!(large(&model), Some(0));
+    }
+
+    #[test]
+    fn who_is_pinned_stays_large_until_gone_or_pinned_again() {
+        let (t, mut model) = (start(), samples::call());
+        assert_eq!(down(&mut model, '9', t), None, "there is no ninth");
+        assert_eq!(down(&mut model, '2', t), Some(Command::Redraw));
+        assert_eq!((large(&model), model.layout), (Some(1), LayoutKind::Speaker));
+        model.tick(t);
+        model.tick(at(t, 900));
+        assert_eq!(large(&model), Some(1), "whoever speaks");
+        let Screen::Call(call) = &mut model.screen else { panic!("a call") };
+        let ben = call.tiles.remove(1);
+        assert_eq!(large(&model), Some(0), "who is gone can't be large");
+        let Screen::Call(call) = &mut model.screen else { panic!("a call") };
+        call.tiles.insert(1, ben);
+        down(&mut model, '2', t);
+        assert_eq!(model.pinned, None);
+        assert_eq!(large(&model), Some(0), "the speaker again");
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn draw(
 ) -> Vec<(TileRole, Rect)> {
     let theme = &model.theme;
     let width = (area.width - 2) / 3;
-    let height = tiles::picture_height(width).min(area.height.saturating_sub(FACTS)).max(4);
+    let height = tiles::picture_height(model, width).min(area.height.saturating_sub(FACTS)).max(4);
     let left = area.x + (area.width - (3 * width + 2)) / 2;
     let place = |n: u16| Rect { x: left + n * (width + 1), y: area.y, width, height };
     let eve_title: Row = vec![

@@ -31,6 +31,8 @@ const SMALLEST: (u16, u16) = (40, 12);
 pub struct Drawn {
     /// Where the pictures go.
     pub tiles: Vec<(TileRole, Rect)>,
+    /// The frame of a tile that lies over another one's picture.
+    pub over: Option<Rect>,
     /// The epoch whose whole roster, every name, stands on this screen.
     pub roster: Option<u64>,
 }
@@ -61,7 +63,7 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             };
             questions::draw(model, now, question, buf);
             key_bar(model, foot, buf);
-            Drawn { tiles, roster: None }
+            Drawn { tiles, ..Drawn::default() }
         }
         Screen::Call(call) => draw_call(model, call, now, buf),
         Screen::Demo(demo) => {
@@ -70,7 +72,7 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             let tiles = demo::draw(model, demo, body, buf);
             key_bar(model, foot, buf);
             // The facts name everybody who holds keys, for both participants.
-            Drawn { tiles, roster: Some(demo.epoch[0].min(demo.epoch[1])) }
+            Drawn { tiles, over: None, roster: Some(demo.epoch[0].min(demo.epoch[1])) }
         }
     }
 }
@@ -91,13 +93,14 @@ fn draw_call(model: &Model, call: &CallScreen, now: Instant, buf: &mut Buffer) -
     let (body, question) = questions::make_room(model, body);
     let (room, pane) = panes::make_room(model, body);
     let mut tiles = panes::draw(model, pane, buf);
-    tiles.extend(tiles::draw(model, call, room, buf));
+    let (own, over) = tiles::draw(model, call, room, buf);
+    tiles.extend(own);
     questions::draw(model, now, question, buf);
     status_line(model, call, Rect { height: 1, ..foot }, buf);
     key_bar(model, Rect { y: foot.y + 1, height: foot.height - 1, ..foot }, buf);
 
     let complete = roster.len() <= usize::from(height);
-    Drawn { tiles, roster: complete.then_some(call.security.epoch) }
+    Drawn { tiles, over, roster: complete.then_some(call.security.epoch) }
 }
 
 /// "epoch 7 · 3 hold keys: Ada (verified), Ben (new, added by Ada), you · split, without Cleo".
@@ -237,7 +240,7 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     for (row, y) in lines.iter().zip(area.y..area.bottom()) {
         pen::row(buf, area.x, y, area.width, row);
     }
-    Drawn { tiles: Vec::new(), roster }
+    Drawn { roster, ..Drawn::default() }
 }
 
 fn split(area: Rect, head: u16, foot: u16) -> (Rect, Rect, Rect) {

@@ -232,6 +232,7 @@ fn help(model: &Model) -> Vec<Row> {
     let places = super::Model { pane: None, ..model.clone() }.places();
     keymap::valid(&places)
         .iter()
+        .filter(|row| !row.is_one_of_many())
         .map(|row| vec![(format!("{:<8}", row.label), theme.key), (row.help.into(), theme.text)])
         .collect()
 }

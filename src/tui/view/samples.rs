@@ -128,6 +128,29 @@ pub(crate) fn call_screen() -> CallScreen {
     }
 }
 
+/// A call of so many people whose words are compared.
+pub(crate) fn compared(people: u32) -> Model {
+    let mut screen = call_screen();
+    screen.status.words = WordsState::Compared;
+    screen.security.words_state = WordsState::Compared;
+    let names = ["Ada", "Ben", "Cleo", "Emil", "Fay", "Gus", "Hana", "Ivo"];
+    let member = |n: u32| {
+        let name = format!("{} {}", names[n as usize % 8], n / 8 + 1);
+        let mut tile = tile(TileRole::Member(MemberId(n)), &name);
+        tile.speaking = n == 1;
+        tile
+    };
+    let own = screen.tiles.pop();
+    screen.tiles = (0..people - 1).map(member).chain(own).collect();
+    screen.security.people = (0..people - 1)
+        .map(|n| {
+            person(&screen.tiles[n as usize].name, "qrst-uvwx-yz23-4567", Trust::New, n.into())
+        })
+        .chain([person("Dora", "dddd-eeee-ffff-gggg", Trust::Own, 15)])
+        .collect();
+    Model::new(Screen::Call(Box::new(screen)), Theme::colour(), true, true)
+}
+
 pub(crate) fn call() -> Model {
     Model::new(Screen::Call(Box::new(call_screen())), Theme::colour(), true, true)
 }

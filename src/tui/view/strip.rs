@@ -25,19 +25,14 @@ pub(super) fn draw(model: &Model, call: &CallScreen, buf: &mut Buffer) -> Option
     }
     let roster = pen::wrap_row(&super::roster_row(model, call), area.width);
     let (head, body, foot) = super::split(area, roster.len() as u16, 1);
-    let tile = shown(call).filter(|_| body.height >= LEAST_ROWS)?;
+    let shown = call.tiles.iter().find(|t| Some(t.role) == model.large());
+    let tile = shown.filter(|_| body.height >= LEAST_ROWS)?;
     for (row, y) in roster.iter().zip(head.y..head.bottom()) {
         pen::row(buf, head.x, y, head.width, row);
     }
     let tiles = tiles::inside(model, tile, body, buf).into_iter().collect();
     state(model, call, tile, foot, buf);
-    Some(Drawn { tiles, roster: Some(call.security.epoch) })
-}
-
-/// Whoever speaks, else the first of the others, else ourselves.
-fn shown(call: &CallScreen) -> Option<&TileInfo> {
-    let others = || call.tiles.iter().filter(|t| t.role != TileRole::Own);
-    others().find(|t| t.speaking).or(others().next()).or(call.tiles.first())
+    Some(Drawn { tiles, over: None, roster: Some(call.security.epoch) })
 }
 
 /// "Ada · mic on · words not compared: i": what doesn't fit is cut at the end.

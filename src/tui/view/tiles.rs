@@ -1,59 +1,112 @@
 //! The tiles of a call: who has which rectangle, and the words around each picture.
 
 use super::pen::{self, Row, Side};
+use crate::paint::{Kind, Style, layout};
 use crate::tui::model::{CallScreen, LayoutKind, Model, TileInfo, TileRole, WordsState};
 use crate::tui::strings;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::symbols::border;
 
-/// Width to height of a picture in cells: 5:3 pixels, a cell being twice as high as wide.
-const ASPECT: f32 = 10.0 / 3.0;
+/// Least width of a room that has one column for the own picture and the call words.
+const WITH_SIDE: u16 = 56;
 
-/// Draws all tiles; returns where the pictures go.
+/// Draws all tiles; returns where the pictures go, and the frame that lies over one of them.
 pub(super) fn draw(
     model: &Model,
     call: &CallScreen,
     area: Rect,
     buf: &mut Buffer,
-) -> Vec<(TileRole, Rect)> {
+) -> (Vec<(TileRole, Rect)>, Option<Rect>) {
     if area.width < 8 || area.height < 3 {
-        return Vec::new();
+        return (Vec::new(), None);
     }
     let own = call.tiles.iter().find(|t| t.role == TileRole::Own);
     let others: Vec<&TileInfo> = call.tiles.iter().filter(|t| t.role != TileRole::Own).collect();
-    let mut drawn = Vec::new();
-    let all = |tiles: &[&TileInfo], area: Rect, buf: &mut Buffer| -> Vec<(TileRole, Rect)> {
-        let places = grid(tiles.len(), area);
-        tiles.iter().zip(places).filter_map(|(tile, place)| one(model, tile, place, buf)).collect()
-    };
-    match (own, model.layout) {
-        (None, _) | (_, LayoutKind::Others) if !others.is_empty() => {
-            drawn.extend(all(&others, area, buf));
+    let all: Vec<&TileInfo> = call.tiles.iter().collect();
+    let place = |tiles: &[&TileInfo], kind| layout(tiles.len(), (area).into(), kind, style(model));
+    let at = |role| all.iter().position(|t| t.role == role);
+    let (tiles, places) = match (own, model.layout) {
+        (None, LayoutKind::Focus) | (_, LayoutKind::Others) if !others.is_empty() => {
+            let places = place(&others, Kind::Grid);
+            (others, places)
         }
-        (Some(own), LayoutKind::Focus)
-            if !others.is_empty() && area.width >= 56 && model.pane.is_none() =>
-        {
-            let side = (area.width / 5).clamp(22, 40);
-            let room = Rect { width: area.width - side - 1, ..area };
-            drawn.extend(all(&others, room, buf));
-            let side = Rect { x: room.right() + 1, width: side, ..area };
-            let height = picture_height(side.width).min(side.height);
-            let place = Rect { y: side.bottom() - height, height, ..side };
-            drawn.extend(one(model, own, place, buf));
-            words(model, call, Rect { height: side.height - height, ..side }, buf);
+        (Some(own), LayoutKind::Focus) if !others.is_empty() => {
+            if area.width >= WITH_SIDE && model.pane.is_none() && shows_words(call) {
+                return (with_words(model, call, own, &others, area, buf), None);
+            }
+            let corner = at(own.role).map(Kind::Corner).unwrap_or_default();
+            let places = place(&all, corner);
+            (all, places)
+        }
+        (_, LayoutKind::Speaker) => {
+            let large = model.large().and_then(at);
+            let places = place(&all, large.map(Kind::Speaker).unwrap_or_default());
+            (all, places)
         }
         _ => {
-            let tiles: Vec<&TileInfo> = call.tiles.iter().collect();
-            drawn.extend(all(&tiles, area, buf));
+            let places = place(&all, Kind::Grid);
+            (all, places)
         }
+    };
+    let mut drawn = Vec::new();
+    let mut over = None;
+    for place in places {
+        let Some(tile) = tiles.get(place.member) else { continue };
+        if place.over {
+            over = Some(place.tile.into());
+            clear(place.tile.into(), buf);
+        }
+        drawn.extend(one(model, tile, place.tile.into(), buf));
     }
+    (drawn, over)
+}
+
+/// Frames of one cell; a column between tiles.
+fn style(model: &Model) -> Style {
+    Style { cell_px: model.cell_px, frame: 1, gap: 1 }
+}
+
+/// The others, and a column with the call words and the own picture.
+fn with_words(
+    model: &Model,
+    call: &CallScreen,
+    own: &TileInfo,
+    others: &[&TileInfo],
+    area: Rect,
+    buf: &mut Buffer,
+) -> Vec<(TileRole, Rect)> {
+    let width = (area.width / 5).clamp(22, 40);
+    let room = Rect { width: area.width - width - 1, ..area };
+    let places = layout(others.len(), room.into(), Kind::Grid, style(model));
+    let mut drawn: Vec<_> = places
+        .iter()
+        .zip(others)
+        .filter_map(|(place, tile)| one(model, tile, place.tile.into(), buf))
+        .collect();
+    let side = Rect { x: room.right() + 1, width, ..area };
+    let height = picture_height(model, side.width).min(side.height);
+    let place = Rect { y: side.bottom() - height, height, ..side };
+    drawn.extend(one(model, own, place, buf));
+    words(model, call, Rect { height: side.height - height, ..side }, buf);
     drawn
 }
 
+/// What lies under a tile isn't seen.
+fn clear(area: Rect, buf: &mut Buffer) {
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buf.cell_mut((x, y)) {
+                cell.reset();
+            }
+        }
+    }
+}
+
 /// Height of a framed tile of this width whose picture just fills it.
-pub(super) fn picture_height(width: u16) -> u16 {
-    (f32::from(width.saturating_sub(2)) / ASPECT).ceil() as u16 + 2
+pub(super) fn picture_height(model: &Model, width: u16) -> u16 {
+    let aspect = 5.0 / 3.0 * f32::from(model.cell_px.1.max(1)) / f32::from(model.cell_px.0.max(1));
+    (f32::from(width.saturating_sub(2)) / aspect).ceil() as u16 + 2
 }
 
 /// Draws one tile; returns where its picture goes, if it shows one.
@@ -75,6 +128,9 @@ pub(super) fn one(
     let mut state: Row = vec![(strings::mic(tile.mic).into(), theme.text)];
     if own && model.talking() {
         state = vec![("talking".into(), theme.good)];
+    }
+    if model.pinned == Some(tile.role) {
+        title.push((" · pinned".into(), theme.dim));
     }
     state.push((" · ".into(), theme.dim));
     let camera = strings::camera(tile.camera);
@@ -148,13 +204,15 @@ pub(super) fn inside(
     }
 }
 
-/// The call words beside the pictures, until they are compared.
+/// Until they are compared, the call words stand beside the pictures.
+fn shows_words(call: &CallScreen) -> bool {
+    call.security.words.is_some() && call.status.words != WordsState::Compared
+}
+
+/// The call words.
 fn words(model: &Model, call: &CallScreen, area: Rect, buf: &mut Buffer) {
     let theme = &model.theme;
-    let Some(words) = &call.security.words else { return };
-    if area.height < 8 || call.status.words == WordsState::Compared {
-        return;
-    }
+    let Some(words) = call.security.words.as_ref().filter(|_| area.height >= 8) else { return };
     let mut rows: Vec<Row> = vec![Vec::new(), vec![("call words".into(), theme.dim)], Vec::new()];
     for pair in words.chunks(2) {
         let second = pair.get(1).map_or("", String::as_str);
@@ -164,32 +222,4 @@ fn words(model: &Model, call: &CallScreen, area: Rect, buf: &mut Buffer) {
     rows.push(vec![("read aloud, compare: i".into(), theme.dim)]);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     pen::rows_in(buf, area, theme, &rows, strings::MORE);
-}
-
-/// `n` rectangles of one size in `area`, in the arrangement that makes pictures largest.
-pub(super) fn grid(n: usize, area: Rect) -> Vec<Rect> {
-    let size = |columns: usize| {
-        let rows = n.div_ceil(columns);
-        let w = (usize::from(area.width) + 1) / columns - 1;
-        let h = usize::from(area.height) / rows;
-        (w.saturating_sub(2) as f32).min(h.saturating_sub(2) as f32 * ASPECT)
-    };
-    let most = n.min((usize::from(area.width) + 1) / 10).max(1);
-    let Some(columns) = (1..=most).max_by(|a, b| size(*a).total_cmp(&size(*b))) else {
-        return Vec::new();
-    };
-    let rows = n.div_ceil(columns);
-    let w = ((usize::from(area.width) + 1) / columns - 1) as u16;
-    let h = area.height / rows.max(1) as u16;
-    (0..n)
-        .map(|i| {
-            let (column, line) = ((i % columns) as u16, (i / columns) as u16);
-            // The last line may be short: centre it.
-            let in_line =
-                if usize::from(line) + 1 == rows { n - columns * (rows - 1) } else { columns };
-            let used = in_line as u16 * (w + 1) - 1;
-            let x = area.x + (area.width - used) / 2 + column * (w + 1);
-            Rect { x, y: area.y + line * h, width: w, height: h }
-        })
-        .collect()
 }

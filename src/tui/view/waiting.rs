@@ -35,7 +35,8 @@ pub(super) fn draw(
     let needed = (needed as u16).min(area.height);
     let own_width = beside.width.min(64);
     // The own picture takes what the words leave.
-    let own_height = tiles::picture_height(own_width).min(area.height - needed.min(area.height));
+    let own_height =
+        tiles::picture_height(model, own_width).min(area.height - needed.min(area.height));
     let mut drawn = Vec::new();
     let mut words = beside;
     if own_height >= 7 {
