@@ -31,6 +31,8 @@ fn child() {
         output.send(text.into_bytes()).unwrap();
         assert!(output.flush(Duration::from_secs(10)));
     };
+    let known: Vec<_> = probe.protocols().iter().map(|p| p.name()).collect();
+    say(format!("<shows {} and knows {}>", probe.look(), known.join(" ")));
     say(format!(
         "<ready {} {} sync={} {}x{}>",
         probe.mode,
@@ -279,6 +281,111 @@ fn a_terminal_that_answers_nothing_only_costs_the_deadline_and_typed_keys_surviv
     pty.write("q");
     pty.wait_for(LEFT);
     assert_eq!(pty.finish().0, 0);
+}
+
+/// A terminal as it answers the probe.
+struct Persona {
+    name: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+    /// All that it answers; nothing: it is silent.
+    answers: &'static str,
+    /// What the program makes of it.
+    shows: &'static str,
+    ready: &'static str,
+}
+
+const PERSONAS: &[Persona] = &[
+    Persona {
+        name: "kitty that reads our memory",
+        environment: &[("TERM", "xterm-kitty")],
+        answers: "\x1b_Gi=31;OK\x1b\\\x1b_Gi=32;OK\x1b\\\x1bP>|kitty(0.26.5)\x1b\\\x1b[?2026;2$y\
+            \x1b[6;20;10t\x1b[2;2R\x1b[3;2R\x1b[?62;c",
+        shows: "<shows kitty and knows kitty>",
+        ready: "<ready mixed true colour sync=true 10x20>",
+    },
+    Persona {
+        name: "kitty over ssh",
+        environment: &[("TERM", "xterm-kitty"), ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")],
+        answers: "\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.40.0)\x1b\\\x1b[6;20;10t\x1b[2;2R\x1b[3;2R\
+            \x1b[?62;c",
+        shows: "<shows mixed-octant and knows kitty>",
+        ready: "<ready mixed-octant true colour sync=false 10x20>",
+    },
+    Persona {
+        name: "kitty whose memory is not ours",
+        environment: &[("TERM", "xterm-kitty")],
+        answers: "\x1b_Gi=31;OK\x1b\\\x1b_Gi=32;EBADF:not there\x1b\\\x1bP>|kitty(0.26.5)\x1b\\\
+            \x1b[6;20;10t\x1b[2;2R\x1b[3;2R\x1b[?62;c",
+        shows: "<shows mixed and knows kitty>",
+        ready: "<ready mixed true colour sync=false 10x20>",
+    },
+    Persona {
+        name: "xterm with sixels",
+        environment: &[("TERM", "xterm-256color"), ("LANG", "C.UTF-8")],
+        answers: "\x1bP>|XTerm(379)\x1b\\\x1b[6;15;8t\x1b[4;360;640t\x1b[?1;0;1024S\
+            \x1b[?2;0;1000;1000S\x1b[2;2R\x1b[3;2R\x1b[?64;1;2;4;22c",
+        shows: "<shows quadrant and knows sixel>",
+        ready: "<ready quadrant true colour sync=false 8x15>",
+    },
+    Persona {
+        name: "one that tells nothing of itself",
+        environment: &[("TERM", "vt100"), ("LANG", "C.UTF-8")],
+        answers: "\x1b[?1;2c",
+        shows: "and knows >",
+        ready: "sync=false 10x20>",
+    },
+    Persona {
+        name: "one that lies about sizes",
+        environment: &[("TERM", "xterm-256color"), ("LANG", "C.UTF-8")],
+        answers: "\x1b[6;65535;0t\x1b[4;1;99999999999999999999t\x1b[?1;0;0S\x1b[?2;0;0;0S\
+            \x1b[9999;9999R\x1b[0;0R\x1b[?4;4;4;4;4;4;4;4c",
+        shows: "and knows >",
+        ready: "sync=false 10x20>",
+    },
+    Persona {
+        name: "garbage, then an end",
+        environment: &[("TERM", "xterm-256color"), ("LANG", "C.UTF-8")],
+        answers: "\x1b]11;rgb:zzzz\x07\x1bP>|\u{202e}kitty\x1b\\\x1b_Gi=31\x1b\\\x1b_G;;;\x1b\\\x1b[?c",
+        shows: "and knows >",
+        ready: "10x20>",
+    },
+    Persona {
+        name: "a console",
+        environment: &[("TERM", "linux"), ("LANG", "C.UTF-8")],
+        answers: "",
+        shows: "<shows half and knows >",
+        ready: "<ready half 16 colours sync=false 10x20>",
+    },
+    Persona {
+        name: "a dumb one",
+        environment: &[("TERM", "dumb")],
+        answers: "",
+        shows: "<shows ascii and knows >",
+        ready: "<ready ascii no colours sync=false 10x20>",
+    },
+];
+
+#[test]
+fn every_persona_is_taken_for_what_it_is() {
+    for persona in PERSONAS {
+        let mut pty = Pty::start("echo", persona.environment);
+        if persona.answers.is_empty() {
+            // Those that can't answer are not asked: they would show the questions.
+            pty.wait_for("<ready");
+            assert!(!pty.text().contains("\x1b[c"), "{}", persona.name);
+        } else {
+            pty.wait_for("\x1b[c");
+            pty.write(persona.answers);
+            pty.wait_for("<ready");
+        }
+        let from = pty.text().find("<shows").unwrap_or_default();
+        let said = pty.text()[from..].to_string();
+        assert!(said.contains(persona.shows), "{}: {said:?}", persona.name);
+        pty.wait_for(persona.ready);
+        pty.write("q");
+        pty.wait_for(LEFT);
+        assert_eq!(pty.finish().0, 0, "{}", persona.name);
+    }
 }
 
 #[test]

@@ -49,6 +49,10 @@ pub struct TileRect {
 /// Smallest picture that shows anything, in cells.
 const LEAST: (u16, u16) = (6, 2);
 
+/// Least width of the own picture in its corner; where that is too much of what lies under it, it is
+/// one among the others.
+const CORNER: u16 = 12;
+
 /// Arranges `members` (1…16 make sense) in `area`. The tiles don't overlap unless `over` says so, and
 /// all lie inside `area`; in an area too small for all, the last ones are left out, and in one too
 /// small for the arrangement asked for, it is a grid.
@@ -158,7 +162,7 @@ fn speaker(focus: usize, others: &[usize], area: Rect, style: Style) -> Option<V
         let (main_cols, main_rows) = if below {
             (area.cols, area.rows - strip_rows)
         } else {
-            (area.cols - strip_cols, area.rows)
+            (area.cols.saturating_sub(strip_cols + style.gap), area.rows)
         };
         let main = Rect { cols: main_cols, rows: main_rows, ..area };
         let strip = Rect {
@@ -185,9 +189,9 @@ fn speaker(focus: usize, others: &[usize], area: Rect, style: Style) -> Option<V
 /// A small tile over the lower right corner of the last of the others' pictures.
 fn corner(own: usize, others: &[TileRect], style: Style) -> Option<TileRect> {
     let under = others.last()?.picture;
-    let smallest = LEAST.0 + 2 * style.frame;
-    let (cols, rows) = picture_in((under.cols / 4).max(smallest), under.rows / 2, style)?;
-    if cols < LEAST.0 || rows < LEAST.1 || cols * 3 > under.cols {
+    let wide = (under.cols / 4).max(CORNER) + 2 * style.frame;
+    let (cols, rows) = picture_in(wide, under.rows * 2 / 3, style)?;
+    if cols < CORNER || cols * 3 > under.cols {
         return None;
     }
     let (wide, high) = (cols + 2 * style.frame, rows + 2 * style.frame);
@@ -288,14 +292,14 @@ mod tests {
                 let tiles = layout(n, Rect { x: 0, y: 0, cols, rows }, Kind::Corner(n - 1), FRAMED);
                 let (own, others) = tiles.split_last().expect("tiles");
                 if !own.over {
-                    assert!(n > 4 || cols < 80, "{n} in {cols}x{rows}: no corner");
+                    assert!(n > 3 || cols < 80, "{n} in {cols}x{rows}: no corner");
                     continue;
                 }
                 let under: Vec<_> =
                     others.iter().filter(|t| t.tile.intersects(&own.tile)).collect();
                 assert_eq!(under.len(), 1);
                 assert!(inside(under[0].picture, own.tile));
-                assert!(own.tile.cells() * 4 < under[0].picture.cells(), "{n} {own:?}");
+                assert!(own.tile.cells() * 3 < under[0].picture.cells(), "{n} {own:?}");
             }
         }
     }

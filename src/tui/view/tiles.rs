@@ -119,8 +119,11 @@ pub(super) fn one(
     let theme = &model.theme;
     let trust = strings::trust_short(&tile.trust);
     let own = tile.role == TileRole::Own;
+    let narrow = area.width < pen::width(&tile.name) + 12;
     let mut title: Row = vec![(tile.name.clone(), theme.strong)];
-    if own {
+    if own && narrow {
+        title = vec![(strings::YOU.into(), theme.strong)];
+    } else if own {
         title.push((format!(" ({})", strings::YOU), theme.dim));
     } else {
         title.push((format!(" · {trust}"), pen::trust_style(theme, &tile.trust)));
