@@ -146,6 +146,8 @@ fn call_failed(error: &CallError) -> Failure {
         CallError::InviteExpired => {
             Failure::new(Exit::Refused, "this invite has expired").next("ask for a new one")
         }
+        CallError::OwnInvite => Failure::new(Exit::Usage, error)
+            .next("pass it on; to try both sides on one machine, set FACETTY_HOME for one of them"),
         CallError::WrongIdentity { .. } => Failure::new(Exit::Untrusted, error)
             .cause("the invite, or the fingerprint given with --expect, is not the right one")
             .next("compare fingerprints with the other side (facetty id)"),

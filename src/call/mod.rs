@@ -172,6 +172,9 @@ impl Call {
             return Err(CallError::InviteExpired);
         }
         let host = invite.host;
+        if host == identity.public() {
+            return Err(CallError::OwnInvite);
+        }
         if config.expect.is_some_and(|wanted| !wanted.matches(&host)) {
             return Err(CallError::WrongIdentity { met: Fingerprint::of(&host) });
         }

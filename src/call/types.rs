@@ -511,6 +511,9 @@ pub enum CallError {
     /// The invite has expired.
     #[error("this invite has expired: ask for a new one")]
     InviteExpired,
+    /// The invite is our own: made with the very identity that wants to join.
+    #[error("this invite is your own: it was made with the same identity key")]
+    OwnInvite,
     /// The invite's host is not the expected identity.
     #[error("this invite is from {met}, not from the identity you expect")]
     WrongIdentity {

@@ -174,6 +174,17 @@ fn both_calling_shortly_after_each_other_gives_one_call() {
 }
 
 #[test]
+fn nobody_joins_a_call_of_their_own() {
+    let mut world = World::new();
+    let (a, b) = pair(&mut world);
+    let ada = world.ring(&a, b.public(), Vec::new());
+    world.run(Duration::from_millis(10));
+    let (invite, config) = (world.invite(ada), config("Ada Byron", Admit::Nobody));
+    let own = Call::join(config, a, invite, world.now, &mut world.rng);
+    assert!(matches!(own, Err(CallError::OwnInvite)));
+}
+
+#[test]
 fn a_contact_who_is_not_there_gets_an_invite() {
     let mut world = World::new();
     let (a, b) = pair(&mut world);
