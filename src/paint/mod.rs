@@ -19,6 +19,7 @@
 //! ```
 
 mod bytes;
+mod calm;
 mod choose;
 mod colour;
 pub mod fit;

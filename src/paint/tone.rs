@@ -4,13 +4,15 @@
 //! terminal's few hundred cells show a black rectangle. [`Tone`] looks at each picture's lumas and
 //! stretches them over the range. The curve is one table for luma and one gain for colour, applied
 //! to the picture *before* it is scaled: both painters stay as they are, and what they compare with
-//! the screen is the picture shown.
+//! the screen is the picture shown. Grain, which would be stretched too, is calmed first
+//! ([`Calm`]).
 //!
 //! A curve that moves is dear: every cell of a still picture changes with it, and a terminal's bytes
 //! are what a call is short of. So it moves rarely: only when the light has changed by more than a
 //! dead band does it follow, then it stands exactly still again. And it takes part only where there
 //! is something to gain: a picture that uses its range passes untouched, bit for bit.
 
+use super::calm::Calm;
 use super::scale::is_whole;
 use super::tint::Tint;
 use crate::media::frame::{RawFrame, Size};
@@ -47,10 +49,12 @@ const MOST_COLOUR: f32 = 2.0;
 /// covered lens: grain of σ = 6 makes 7) and there is no stretch, from `STEEP` on there is all.
 const FLAT: f32 = 10.0;
 const STEEP: f32 = 30.0;
-/// Time constant of following the light. A camera's own exposure takes about as long.
-const FOLLOW: f32 = 1.5;
-/// Following ends at the latest after this many time constants (95 % of the way).
-const LONGEST: f32 = 3.0;
+/// Time constants, in seconds: of smoothing a picture's levels, and of following them. A camera's
+/// own exposure takes about as long.
+const SMOOTH: f32 = 1.0;
+const FOLLOW: f32 = 0.7;
+/// Following ends at the latest after so many seconds.
+const LONGEST: f32 = 8.0;
 /// The curve follows when it would show some luma this many levels otherwise: people's movements
 /// come to 2…8, a lamp to tens.
 const DEAD: f32 = 12.0;
@@ -119,13 +123,16 @@ impl Levels {
 
     /// This share of the way to `to`.
     fn towards(&self, to: &Self, share: f32) -> Self {
-        let mix = |a: f32, b: f32| a + (b - a) * share;
         Self {
-            low: mix(self.low, to.low),
-            mid: mix(self.mid, to.mid),
-            high: mix(self.high, to.high),
+            low: mix(self.low, to.low, share),
+            mid: mix(self.mid, to.mid, share),
+            high: mix(self.high, to.high, share),
         }
     }
+}
+
+fn mix(a: f32, b: f32, share: f32) -> f32 {
+    a + (b - a) * share
 }
 
 /// The curve's parameters: `out = lift(gain · (luma − black))`.
@@ -178,6 +185,16 @@ impl Stretch {
         most * (WHITE - BLACK)
     }
 
+    /// This share of the way to `to`.
+    fn towards(&self, to: &Self, share: f32) -> Self {
+        Self {
+            black: mix(self.black, to.black, share),
+            gain: mix(self.gain, to.gain, share),
+            lift: mix(self.lift, to.lift, share),
+            colour: mix(self.colour, to.colour, share),
+        }
+    }
+
     fn table(&self) -> [u8; 256] {
         std::array::from_fn(|level| {
             if *self == Self::NONE {
@@ -217,23 +234,22 @@ impl Curve {
         Self { y, colour: Colour::Own(own) }
     }
 
-    fn apply(&self, f: &RawFrame, out: &mut RawFrame) {
-        out.size = f.size;
-        out.at = f.at;
-        map(&f.y, &self.y, &mut out.y);
+    fn apply(&self, f: &mut RawFrame) {
+        map(&mut f.y, &self.y);
         match &self.colour {
             Colour::Own(table) => {
-                map(&f.u, table, &mut out.u);
-                map(&f.v, table, &mut out.v);
+                map(&mut f.u, table);
+                map(&mut f.v, table);
             }
-            Colour::Tinted(u, v) => tinted(out, u, v),
+            Colour::Tinted(u, v) => tinted(f, u, v),
         }
     }
 }
 
-fn map(from: &[u8], table: &[u8; 256], to: &mut Vec<u8>) {
-    to.clear();
-    to.extend(from.iter().map(|v| table[usize::from(*v)]));
+fn map(plane: &mut [u8], table: &[u8; 256]) {
+    for v in plane {
+        *v = table[usize::from(*v)];
+    }
 }
 
 /// Colour differences from the mean luma of the four pixels that share them.
@@ -266,6 +282,7 @@ pub(super) struct Tone {
     /// What the curve was made from.
     made: (Stretch, Tint),
     curve: Curve,
+    calm: Calm,
     sums: Vec<u16>,
     shown: RawFrame,
 }
@@ -279,6 +296,7 @@ impl Default for Tone {
             following: None,
             made: (Stretch::NONE, Tint::None),
             curve: Curve::new(&Stretch::NONE, Tint::None),
+            calm: Calm::default(),
             sums: Vec::new(),
             shown: RawFrame::black(Size::new(0, 0), MediaTime::default()),
         }
@@ -308,14 +326,20 @@ impl Tone {
             self.look(levels, f.at);
         }
         let wanted = (self.held, self.tones.tint);
-        if wanted == (Stretch::NONE, Tint::None) {
-            return f;
+        if self.held == Stretch::NONE {
+            self.calm.forget();
+            if self.tones.tint == Tint::None {
+                return f;
+            }
+            self.shown.clone_from(f);
+        } else {
+            self.calm.apply(f, &mut self.shown);
         }
         if self.made != wanted {
             self.made = wanted;
             self.curve = Curve::new(&self.held, self.tones.tint);
         }
-        self.curve.apply(f, &mut self.shown);
+        self.curve.apply(&mut self.shown);
         &self.shown
     }
 
@@ -333,7 +357,7 @@ impl Tone {
         // Pictures without times come 30 a second.
         let passed = at.saturating_since(then).as_secs_f32();
         let passed = if passed > 0.0 { passed } else { 1.0 / 30.0 };
-        let seen = seen.towards(&levels, 1.0 - (-passed / FOLLOW).exp());
+        let seen = seen.towards(&levels, 1.0 - (-passed / SMOOTH).exp());
         self.seen = Some((seen, at));
         let there = Stretch::of(&seen);
         if self.following.is_none() && self.held.distance(&there) > DEAD {
@@ -341,9 +365,13 @@ impl Tone {
         }
         let Some(since) = self.following else { return };
         let since = since + passed;
-        let arrived = there.distance(&Stretch::of(&levels)) < NEAR;
-        self.following = (!arrived && since < LONGEST * FOLLOW).then_some(since);
-        self.held = there;
+        self.held = self.held.towards(&there, 1.0 - (-passed / FOLLOW).exp());
+        let arrived = self.held.distance(&Stretch::of(&levels)) < NEAR
+            && self.held.distance(&there) < NEAR;
+        if arrived {
+            self.held = there;
+        }
+        self.following = (!arrived && since < LONGEST).then_some(since);
     }
 
     fn forget(&mut self) {
