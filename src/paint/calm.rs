@@ -4,7 +4,9 @@
 //! Stretched contrast stretches grain too, and grain that shows is cells written anew with every
 //! picture (measured: 25 times the bytes of a still scene at three times the contrast). The filter
 //! moves a sample's memory towards the new value by a share that grows with the square of their
-//! difference: a sixteenth for what is grain, all of it from [`SURE`] standard deviations on.
+//! difference: a sixteenth for what is grain, all of it from [`SURE`] standard deviations on. What is
+//! shown follows the memory with some play, so that a still picture comes to stand exactly still.
+//! A codec's wobble is calmed likewise.
 
 use crate::media::frame::{RawFrame, Size};
 
@@ -13,18 +15,48 @@ const SLOW: f32 = 1.0 / 16.0;
 /// A difference of this many standard deviations of the grain, and a level, is a change. At 3.5, one
 /// grain in 2000 passes for a change.
 const SURE: f32 = 3.5;
+/// Differences up to this many levels aren't taken for changes at once: a codec's wobble.
+const WOBBLE: f32 = 4.0;
 /// No difference above this many levels is grain.
 const MOST: f32 = 14.0;
+/// Play between memory and what is shown, in standard deviations of the grain (memory's own is 0.3
+/// of it), and the least, in levels.
+const PLAY: f32 = 0.5;
+const LEAST_PLAY: f32 = 0.5;
 /// Every so many samples across and rows down are asked how strong the grain is.
 const EVERY: usize = 4;
 /// The grain before anything is known of it, in levels: a webcam's by day.
 const FIRST: f32 = 1.5;
+
+/// What samples become: a table with linear interpolation, as calmed samples have fractions.
+pub(super) struct Table([f32; 257]);
+
+impl Table {
+    pub(super) fn new(map: impl Fn(f32) -> f32) -> Self {
+        Self(std::array::from_fn(|level| map(level as f32)))
+    }
+
+    /// For a whole level.
+    #[inline(always)]
+    pub(super) fn whole(&self, level: u8) -> u8 {
+        (self.0[usize::from(level)] + 0.5) as u8
+    }
+
+    /// For a level in 0…255.
+    #[inline(always)]
+    fn at(&self, level: f32) -> u8 {
+        let whole = level as u8;
+        let (a, b) = (self.0[usize::from(whole)], self.0[usize::from(whole) + 1]);
+        (a + (b - a) * (level - f32::from(whole)) + 0.5) as u8
+    }
+}
 
 /// The memory of one tile's pictures.
 #[derive(Default)]
 pub(super) struct Calm {
     size: Option<Size>,
     planes: [Vec<f32>; 3],
+    shown: [Vec<f32>; 3],
     /// Standard deviation of the grain, in levels.
     grain: f32,
 }
@@ -35,32 +67,48 @@ impl Calm {
         self.size = None;
     }
 
-    /// Puts the calmed picture into `out`. The planes must have the promised lengths.
-    pub(super) fn apply(&mut self, f: &RawFrame, out: &mut RawFrame) {
+    /// Puts the calmed picture into `out`, through a table for each plane; planes without one are
+    /// left alone. The planes must have the promised lengths.
+    pub(super) fn apply(
+        &mut self,
+        f: &RawFrame,
+        tables: [Option<&Table>; 3],
+        out: &mut RawFrame,
+    ) {
         let from = [&f.y, &f.u, &f.v];
         if self.size != Some(f.size) {
             self.size = Some(f.size);
             self.grain = FIRST;
-            for (memory, plane) in self.planes.iter_mut().zip(from) {
-                memory.clear();
-                memory.extend(plane.iter().map(|v| f32::from(*v)));
+            for (c, plane) in from.into_iter().enumerate() {
+                self.planes[c].clear();
+                self.planes[c].extend(plane.iter().map(|v| f32::from(*v)));
+                self.shown[c].clone_from(&self.planes[c]);
             }
         }
         let measured = grain(&f.y, &self.planes[0], usize::from(f.size.width).max(1));
         // Motion looks like grain to that measure, so it rises slowly and falls at once.
         let share = if measured > self.grain { 0.05 } else { 0.3 };
         self.grain += (measured - self.grain) * share;
-        let change = (SURE * self.grain + 1.0).min(MOST);
+        let change = (SURE * self.grain + 1.0).clamp(WOBBLE, MOST);
         let rise = (1.0 - SLOW) / (change * change);
+        let play = (PLAY * self.grain).max(LEAST_PLAY);
         out.size = f.size;
         out.at = f.at;
         let to = [&mut out.y, &mut out.u, &mut out.v];
-        for ((memory, plane), to) in self.planes.iter_mut().zip(from).zip(to) {
+        for (c, (plane, to)) in from.into_iter().zip(to).enumerate() {
+            let Some(table) = tables[c] else { continue };
             to.resize(plane.len(), 0);
-            for ((memory, new), to) in memory.iter_mut().zip(plane).zip(to.iter_mut()) {
+            let memory = self.planes[c].iter_mut().zip(&mut self.shown[c]);
+            for ((new, to), (memory, shown)) in plane.iter().zip(to.iter_mut()).zip(memory) {
                 let off = f32::from(*new) - *memory;
-                *memory += off * (SLOW + rise * off * off).min(1.0);
-                *to = (*memory + 0.5) as u8;
+                let share = SLOW + rise * off * off;
+                if share >= 1.0 {
+                    (*memory, *shown) = (f32::from(*new), f32::from(*new));
+                } else {
+                    *memory += off * share;
+                    *shown = shown.max(*memory - play).min(*memory + play);
+                }
+                *to = table.at(*shown);
             }
         }
     }
@@ -105,6 +153,11 @@ mod tests {
         f
     }
 
+    fn apply(calm: &mut Calm, f: &RawFrame, out: &mut RawFrame) {
+        let same = Table::new(|level| level);
+        calm.apply(f, [Some(&same); 3], out);
+    }
+
     fn spread(plane: &[u8]) -> f32 {
         let n = plane.len() as f32;
         let mean = plane.iter().map(|v| f32::from(*v)).sum::<f32>() / n;
@@ -117,7 +170,7 @@ mod tests {
             let mut rng = StdRng::seed_from_u64(1);
             let (mut calm, mut out) = (Calm::default(), grainy(60.0, 0.0, &mut rng));
             for _ in 0..60 {
-                calm.apply(&grainy(60.0, grain, &mut rng), &mut out);
+                apply(&mut calm, &grainy(60.0, grain, &mut rng), &mut out);
             }
             assert!(spread(&out.y) < 0.5 * grain, "{grain}: {}", spread(&out.y));
             let mean = out.y.iter().map(|v| u32::from(*v)).sum::<u32>() as f32 / 3840.0;
@@ -126,15 +179,29 @@ mod tests {
     }
 
     #[test]
+    fn a_still_picture_with_grain_comes_to_stand_nearly_still() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let (mut calm, mut out) = (Calm::default(), grainy(60.0, 0.0, &mut rng));
+        let mut changed = 0;
+        for n in 0..90 {
+            let before = out.y.clone();
+            apply(&mut calm, &grainy(60.0, 1.5, &mut rng), &mut out);
+            let differ = before.iter().zip(&out.y).filter(|(a, b)| a != b).count();
+            changed += if n < 60 { 0 } else { differ };
+        }
+        assert!(changed / 30 < 3840 / 20, "{} of 3840 samples a picture", changed / 30);
+    }
+
+    #[test]
     fn what_moves_is_shown_at_once() {
         let mut rng = StdRng::seed_from_u64(2);
         let (mut calm, mut out) = (Calm::default(), grainy(60.0, 0.0, &mut rng));
         for _ in 0..30 {
-            calm.apply(&grainy(60.0, 1.5, &mut rng), &mut out);
+            apply(&mut calm, &grainy(60.0, 1.5, &mut rng), &mut out);
         }
         let mut next = grainy(60.0, 1.5, &mut rng);
         next.y[..400].fill(75);
-        calm.apply(&next, &mut out);
+        apply(&mut calm, &next, &mut out);
         assert_eq!(out.y[..400], [75; 400]);
     }
 
@@ -142,9 +209,9 @@ mod tests {
     fn a_picture_of_another_size_begins_anew() {
         let mut rng = StdRng::seed_from_u64(3);
         let (mut calm, mut out) = (Calm::default(), grainy(60.0, 0.0, &mut rng));
-        calm.apply(&grainy(60.0, 1.5, &mut rng), &mut out);
+        apply(&mut calm, &grainy(60.0, 1.5, &mut rng), &mut out);
         let other = RawFrame::black(Size::new(16, 16), Default::default());
-        calm.apply(&other, &mut out);
+        apply(&mut calm, &other, &mut out);
         assert_eq!(out, other);
     }
 }

@@ -12,9 +12,9 @@
 //! dead band does it follow, then it stands exactly still again. And it takes part only where there
 //! is something to gain: a picture that uses its range passes untouched, bit for bit.
 
-use super::calm::Calm;
+use super::calm::{Calm, Table};
 use super::scale::is_whole;
-use super::tint::Tint;
+use super::tint::{Ramp, Tint};
 use crate::media::frame::{RawFrame, Size};
 use crate::time::MediaTime;
 
@@ -44,7 +44,7 @@ const MOST_GAIN: f32 = 3.0;
 /// Most that a lift adds to the gain at black, over the stretch.
 const MOST_LIFT: f32 = 1.0;
 /// Most that colour differences grow by: chroma's noise is coarser than luma's.
-const MOST_COLOUR: f32 = 2.0;
+const MOST_COLOUR: f32 = 2.5;
 /// Between the darkest and the brightest hundredth of 4x4 means: up to `FLAT` levels it is noise (a
 /// covered lens: grain of σ = 6 makes 7) and there is no stretch, from `STEEP` on there is all.
 const FLAT: f32 = 10.0;
@@ -195,60 +195,53 @@ impl Stretch {
         }
     }
 
-    fn table(&self) -> [u8; 256] {
-        std::array::from_fn(|level| {
-            if *self == Self::NONE {
-                return level as u8;
-            }
-            (BLACK + (WHITE - BLACK) * self.luma(level as f32)).round() as u8
-        })
+    /// The luma shown for a level of the picture.
+    fn shown(&self, level: f32) -> f32 {
+        if *self == Self::NONE { level } else { BLACK + (WHITE - BLACK) * self.luma(level) }
     }
 }
 
 /// What a picture's samples become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Curve {
-    y: [u8; 256],
+struct Curve {
+    y: Table,
     colour: Colour,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 enum Colour {
     /// Of either colour difference.
-    Own([u8; 256]),
+    Own(Table),
     /// Both, per luma shown.
-    Tinted([u8; 256], [u8; 256]),
+    Tinted(Ramp),
 }
 
 impl Curve {
     fn new(stretch: &Stretch, tint: Tint) -> Self {
-        let y = stretch.table();
         if let Some(ramp) = tint.ramp() {
-            let y = y.map(|level| ramp.y[usize::from(level)]);
-            return Self { y, colour: Colour::Tinted(ramp.u, ramp.v) };
+            let y = Table::new(|level| ramp.luma(stretch.shown(level)));
+            return Self { y, colour: Colour::Tinted(ramp) };
         }
-        let own = std::array::from_fn(|level| {
-            let out = 128.0 + (level as f32 - 128.0) * stretch.colour;
-            if stretch.colour == 1.0 { level as u8 } else { out.round().clamp(16.0, 240.0) as u8 }
-        });
-        Self { y, colour: Colour::Own(own) }
+        let gain = stretch.colour;
+        let own = Table::new(|level| (128.0 + (level - 128.0) * gain).clamp(16.0, 240.0));
+        Self { y: Table::new(|level| stretch.shown(level)), colour: Colour::Own(own) }
     }
 
-    fn apply(&self, f: &mut RawFrame) {
-        map(&mut f.y, &self.y);
-        match &self.colour {
-            Colour::Own(table) => {
-                map(&mut f.u, table);
-                map(&mut f.v, table);
+    /// Shows a picture as it is, or calmed.
+    fn apply(&self, f: &RawFrame, calm: Option<&mut Calm>, out: &mut RawFrame) {
+        let chroma = match &self.colour {
+            Colour::Own(table) => Some(table),
+            Colour::Tinted(_) => None,
+        };
+        if let Some(calm) = calm {
+            calm.apply(f, [Some(&self.y), chroma, chroma], out);
+        } else {
+            out.clone_from(f);
+            for y in &mut out.y {
+                *y = self.y.whole(*y);
             }
-            Colour::Tinted(u, v) => tinted(f, u, v),
         }
-    }
-}
-
-fn map(plane: &mut [u8], table: &[u8; 256]) {
-    for v in plane {
-        *v = table[usize::from(*v)];
+        if let Colour::Tinted(ramp) = &self.colour {
+            tinted(out, &ramp.u, &ramp.v);
+        }
     }
 }
 
@@ -326,20 +319,18 @@ impl Tone {
             self.look(levels, f.at);
         }
         let wanted = (self.held, self.tones.tint);
-        if self.held == Stretch::NONE {
+        let plain = self.held == Stretch::NONE;
+        if plain {
             self.calm.forget();
-            if self.tones.tint == Tint::None {
-                return f;
-            }
-            self.shown.clone_from(f);
-        } else {
-            self.calm.apply(f, &mut self.shown);
+        }
+        if plain && self.tones.tint == Tint::None {
+            return f;
         }
         if self.made != wanted {
             self.made = wanted;
             self.curve = Curve::new(&self.held, self.tones.tint);
         }
-        self.curve.apply(&mut self.shown);
+        self.curve.apply(f, (!plain).then_some(&mut self.calm), &mut self.shown);
         &self.shown
     }
 
