@@ -69,12 +69,7 @@ impl Calm {
 
     /// Puts the calmed picture into `out`, through a table for each plane; planes without one are
     /// left alone. The planes must have the promised lengths.
-    pub(super) fn apply(
-        &mut self,
-        f: &RawFrame,
-        tables: [Option<&Table>; 3],
-        out: &mut RawFrame,
-    ) {
+    pub(super) fn apply(&mut self, f: &RawFrame, tables: [Option<&Table>; 3], out: &mut RawFrame) {
         let from = [&f.y, &f.u, &f.v];
         if self.size != Some(f.size) {
             self.size = Some(f.size);

@@ -357,8 +357,8 @@ impl Tone {
         let Some(since) = self.following else { return };
         let since = since + passed;
         self.held = self.held.towards(&there, 1.0 - (-passed / FOLLOW).exp());
-        let arrived = self.held.distance(&Stretch::of(&levels)) < NEAR
-            && self.held.distance(&there) < NEAR;
+        let arrived =
+            self.held.distance(&Stretch::of(&levels)) < NEAR && self.held.distance(&there) < NEAR;
         if arrived {
             self.held = there;
         }

@@ -79,7 +79,9 @@ fn a_picture_that_uses_the_range_passes_bit_for_bit() {
     let mut rng = StdRng::seed_from_u64(2);
     let noise = {
         let mut f = room(16.0, 235.0, 0.0, &mut rng);
-        f.y.iter_mut().zip(1u32..).for_each(|(y, i)| *y = (i.wrapping_mul(2_654_435_769) >> 24) as u8);
+        f.y.iter_mut()
+            .zip(1u32..)
+            .for_each(|(y, i)| *y = (i.wrapping_mul(2_654_435_769) >> 24) as u8);
         f.y.chunks_mut(4 * 240).for_each(|rows| {
             let first = rows[..240].to_vec();
             for (i, y) in rows.iter_mut().enumerate() {
@@ -130,7 +132,10 @@ fn the_measuring_strip_does_not_count() {
     let mut tone = stretching();
     tone.show(&f, 1.0 / 9.0);
     let plain = tone.held;
-    f.y[240 * 128..].chunks_mut(8).enumerate().for_each(|(n, run)| run.fill(16 + 219 * (n as u8 % 2)));
+    f.y[240 * 128..]
+        .chunks_mut(8)
+        .enumerate()
+        .for_each(|(n, run)| run.fill(16 + 219 * (n as u8 % 2)));
     let mut tone = stretching();
     tone.show(&f, 1.0 / 9.0);
     assert_eq!(tone.held, plain);
