@@ -21,8 +21,8 @@ const WOBBLE: f32 = 4.0;
 const MOST: f32 = 14.0;
 /// Play between memory and what is shown, in standard deviations of the grain (memory's own is 0.3
 /// of it), and the least, in levels.
-const PLAY: f32 = 0.5;
-const LEAST_PLAY: f32 = 0.5;
+const PLAY: f32 = 0.75;
+const LEAST_PLAY: f32 = 0.75;
 /// Every so many samples across and rows down are asked how strong the grain is.
 const EVERY: usize = 4;
 /// The grain before anything is known of it, in levels: a webcam's by day.
@@ -93,16 +93,19 @@ impl Calm {
         for (c, (plane, to)) in from.into_iter().zip(to).enumerate() {
             let Some(table) = tables[c] else { continue };
             to.resize(plane.len(), 0);
+            // Two loops, as only one of them vectorises.
             let memory = self.planes[c].iter_mut().zip(&mut self.shown[c]);
-            for ((new, to), (memory, shown)) in plane.iter().zip(to.iter_mut()).zip(memory) {
-                let off = f32::from(*new) - *memory;
+            for (new, (memory, shown)) in plane.iter().zip(memory) {
+                let new = f32::from(*new);
+                let off = new - *memory;
                 let share = SLOW + rise * off * off;
-                if share >= 1.0 {
-                    (*memory, *shown) = (f32::from(*new), f32::from(*new));
-                } else {
-                    *memory += off * share;
-                    *shown = shown.max(*memory - play).min(*memory + play);
-                }
+                let calmed = *memory + off * share;
+                let near = shown.max(calmed - play).min(calmed + play);
+                let change = share >= 1.0;
+                *memory = if change { new } else { calmed };
+                *shown = if change { new } else { near };
+            }
+            for (to, shown) in to.iter_mut().zip(&self.shown[c]) {
                 *to = table.at(*shown);
             }
         }
