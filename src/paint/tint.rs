@@ -115,7 +115,7 @@ mod tests {
     fn rgb(y: u8, u: u8, v: u8) -> [f32; 3] {
         let luma = (f32::from(y) - 16.0) * 255.0 / 219.0;
         let (d, e) = ((f32::from(u) - 128.0) / 112.0, (f32::from(v) - 128.0) / 112.0);
-        let (b, r) = (luma + d * 0.886 * 127.5, luma + e * 0.701 * 127.5);
+        let (b, r) = (luma + d * 0.886 * 255.0, luma + e * 0.701 * 255.0);
         [r, (luma - 0.299 * r - 0.114 * b) / 0.587, b]
     }
 
@@ -160,7 +160,7 @@ mod tests {
                 let shown = rgb(y, ramp.u[usize::from(y)], ramp.v[usize::from(y)]);
                 let most = shown.into_iter().fold(0.0, f32::max);
                 for (c, share) in shown.into_iter().zip(hue) {
-                    assert!((c - most * share).abs() < 6.0, "{tint} {luma}: {shown:?}");
+                    assert!((c - most * share).abs() < 4.0, "{tint} {luma}: {shown:?}");
                 }
             }
         }

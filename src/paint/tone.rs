@@ -225,7 +225,8 @@ impl Curve {
         Self { y: Table::new(|level| stretch.shown(level)), colour: Colour::Own(own) }
     }
 
-    /// Shows a picture as it is, or calmed.
+    /// Shows a picture, calmed if it is stretched. (What is neither stretched nor tinted doesn't
+    /// come here, so colour differences are tinted or calmed.)
     fn apply(&self, f: &RawFrame, calm: Option<&mut Calm>, out: &mut RawFrame) {
         let chroma = match &self.colour {
             Colour::Own(table) => Some(table),
