@@ -155,7 +155,7 @@ mod tests {
         let hues = [(Tint::Amber, [1.0, 176.0 / 255.0, 0.0]), (Tint::Green, [0.2, 1.0, 0.2])];
         for (tint, hue) in hues {
             let ramp = tint.ramp().unwrap();
-            for luma in 16..180usize {
+            for luma in 16..172usize {
                 let y = ramp.luma(luma as f32).round() as u8;
                 let shown = rgb(y, ramp.u[usize::from(y)], ramp.v[usize::from(y)]);
                 let most = shown.into_iter().fold(0.0, f32::max);
