@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("keys", 0),
     ("config", 0),
     ("media", 0),
+    ("media/colour", 0),
     ("media/frame", 0),
     ("media/seams", 0),
     ("media/scale", 0),

@@ -1,6 +1,7 @@
 //! The media path: sources → codec → (seal, network, open) → playout → sinks.
 
 pub mod codec;
+pub mod colour;
 pub mod device;
 pub mod dsp;
 pub mod engine;

@@ -1,6 +1,7 @@
 //! YUV4MPEG2 (`.y4m`), the uncompressed video format every video tool reads and writes: parser
 //! and writer, bytes only. A header line, then per picture a `FRAME` line and the planes.
 
+use crate::media::colour;
 use crate::media::frame::{RawFrame, Size};
 use crate::time::MediaTime;
 
@@ -170,7 +171,7 @@ impl Header {
             }
         }
         if self.full_range {
-            limit_range(&mut frame);
+            colour::limit(&mut frame);
         }
         Some(frame)
     }
@@ -233,16 +234,6 @@ fn shrink(to: &mut [u8], width: usize, from: &[u8], stride: usize, across: usize
             }
             *out = (sum / count) as u8;
         }
-    }
-}
-
-fn limit_range(frame: &mut RawFrame) {
-    for v in &mut frame.y {
-        *v = (16 + (u32::from(*v) * 219 + 127) / 255) as u8;
-    }
-    for v in frame.u.iter_mut().chain(&mut frame.v) {
-        let centred = i32::from(*v) - 128;
-        *v = (128 + centred * 224 / 255) as u8;
     }
 }
 
@@ -324,7 +315,7 @@ mod tests {
         let header = Header::parse(b"YUV4MPEG2 W2 H2 XCOLORRANGE=FULL").unwrap();
         let frame = header.picture(&[0, 255, 128, 0, 128, 255], MediaTime(0)).unwrap();
         assert_eq!(frame.y, [16, 235, 126, 16]);
-        assert_eq!((frame.u[0], frame.v[0]), (128, 239));
+        assert_eq!((frame.u[0], frame.v[0]), (128, 240));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! ```
 
 mod bytes;
+mod calm;
 mod choose;
 mod colour;
 pub mod fit;
@@ -31,6 +32,8 @@ mod scale;
 mod simd;
 pub mod svg;
 mod tile;
+mod tint;
+mod tone;
 mod writer;
 
 pub use bytes::bytes_view;
@@ -42,6 +45,8 @@ pub(crate) use pixel::base64;
 pub use pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
 pub use quality::Quality;
 pub use tile::{Look, Tile, UnknownLook};
+pub use tint::{Tint, UnknownTint};
+pub use tone::Tones;
 
 /// A rectangle of terminal cells; `x`, `y` count from the screen's upper left corner, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

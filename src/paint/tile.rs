@@ -1,6 +1,7 @@
 //! A tile of either kind: pictures in cells, or in pixels where the terminal shows them.
 
 use super::pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
+use super::tone::{Tone, Tones};
 use super::{Depth, Framing, Mode, Painter, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
 
@@ -81,6 +82,7 @@ pub struct Tile {
     mirror: bool,
     crop: f32,
     cell_px: (u16, u16),
+    tone: Tone,
 }
 
 impl Tile {
@@ -94,6 +96,7 @@ impl Tile {
             mirror: false,
             crop: 0.0,
             cell_px: (1, 2),
+            tone: Tone::default(),
         }
     }
 
@@ -202,6 +205,16 @@ impl Tile {
         }
     }
 
+    /// Contrast and tint, from the next picture on.
+    pub fn tone(&mut self, tones: Tones) {
+        self.tone.set(tones);
+    }
+
+    /// Contrast and tint in use.
+    pub fn tones(&self) -> Tones {
+        self.tone.tones()
+    }
+
     /// The quality knob; turn it by [`Quality::learn`].
     pub fn quality(&mut self) -> &mut Quality {
         match &mut self.kind {
@@ -228,6 +241,7 @@ impl Tile {
 
     /// Paints a picture: appends what has to change to `out`.
     pub fn paint(&mut self, f: &RawFrame, out: &mut Vec<u8>) -> Stats {
+        let f = self.tone.show(f, self.crop);
         match &mut self.kind {
             Kind::Cells(painter) => painter.paint(f, out),
             Kind::Pixels(painter) => painter.paint(f, out),
