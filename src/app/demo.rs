@@ -417,7 +417,7 @@ impl Demo {
 /// On the terminal.
 fn screen(options: &DemoOptions) -> Result<Exit, Failure> {
     let log = std::fs::OpenOptions::new().append(true).open(options.base.log.path()).ok();
-    let stage = Stage::open(options.graphics, log, DECIFPS)?;
+    let stage = Stage::open(options.graphics, Tones::default(), log, DECIFPS)?;
     let (tell, told) = sync_channel(1);
     let (wakes, pictures) = (stage.waker.clone(), Arc::clone(&stage.pictures));
     let keep = Keep::of(options);

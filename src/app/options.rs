@@ -83,6 +83,8 @@ pub struct MediaOptions {
     pub decifps: Option<u16>,
     /// How pictures become cells.
     pub graphics: Graphics,
+    /// Contrast and tint of pictures on the screen.
+    pub tones: Tones,
     /// What the line sees follows the network alone: `--constant-rate`.
     pub constant_rate: bool,
 }
@@ -245,6 +247,8 @@ pub struct PlayOptions {
     pub source: VideoSpec,
     /// How pictures become cells.
     pub graphics: Graphics,
+    /// Contrast and tint.
+    pub tones: Tones,
     /// Colours; `None`: what the terminal has, and true colour without one.
     pub depth: Option<Depth>,
     /// Pictures per second at most, in tenths.

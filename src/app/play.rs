@@ -11,7 +11,7 @@ use crate::media::frame::{RawFrame, Size};
 use crate::media::seams::FrameSource;
 use crate::media::source::{self, OpenError, VideoOptions};
 use crate::node::Clock;
-use crate::paint::{Depth, Framing, Look, Mode, PixelTerminal, Quality, Rect, Stats, Tile};
+use crate::paint::{Depth, Framing, Look, Mode, PixelTerminal, Quality, Rect, Stats, Tile, Tones};
 use crate::term::input::Reply;
 use crate::term::{self, Events, Output, Probe, Terminal};
 use crate::time::Now;
@@ -205,6 +205,7 @@ fn tile(options: &PlayOptions, look: Look, depth: Depth, terminal: PixelTerminal
     let mut tile = Tile::new(look, depth, terminal);
     let framing = if options.letterbox { Framing::Letterbox } else { Framing::Fill };
     tile.framing(framing);
+    tile.tone(options.tones);
     if let Some(lambda) = options.lambda {
         *tile.quality() = Quality::fixed(lambda);
     }
@@ -479,6 +480,14 @@ impl Player {
                         let bars = self.options.letterbox;
                         self.painter.framing(if bars { Framing::Letterbox } else { Framing::Fill });
                         self.painter.invalidate();
+                    }
+                    KeyCode::Char('c') => {
+                        let tones = self.painter.tones();
+                        self.painter.tone(Tones { stretch: !tones.stretch, ..tones });
+                    }
+                    KeyCode::Char('t') => {
+                        let tones = self.painter.tones();
+                        self.painter.tone(Tones { tint: tones.tint.next(), ..tones });
                     }
                     KeyCode::Char('s') => {
                         self.line = !self.line;

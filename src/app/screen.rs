@@ -68,7 +68,7 @@ pub fn run(
     let aim = Aim::of(&way);
     let log = std::fs::OpenOptions::new().append(true).open(options.base.log.path()).ok();
     let decifps = options.media.decifps.unwrap_or(300);
-    let stage = Stage::open(options.media.graphics, log, decifps)?;
+    let stage = Stage::open(options.media.graphics, options.media.tones, log, decifps)?;
     let sink = sink(options, &stage)?;
     let up = start(options, key, contacts, way, sink, stage.waker.clone());
     let up = match up {

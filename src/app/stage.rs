@@ -8,7 +8,7 @@ use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
-use crate::paint::{Depth, Framing, Look, Quality, Tile, base64};
+use crate::paint::{Depth, Framing, Look, Quality, Tile, Tones, base64};
 use crate::term::input::Reply;
 use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
@@ -216,6 +216,7 @@ impl Stage {
     /// Takes the terminal. `log`: where stray messages to standard error go meanwhile.
     pub fn open(
         graphics: Graphics,
+        tones: Tones,
         log: Option<std::fs::File>,
         decifps: u16,
     ) -> Result<Self, Failure> {
@@ -245,6 +246,7 @@ impl Stage {
         let mut board = Board::new((cols, rows), look, probe.depth, Arc::clone(&pictures), decifps);
         board.composer.set(probe.depth, probe.sync);
         board.cell_px = probe.cell_px;
+        board.tones = tones;
         board.probe = Some(probe.clone());
         Ok(Self {
             wakes,
@@ -488,6 +490,7 @@ struct Maker<'a> {
     depth: Depth,
     probe: Option<&'a Probe>,
     rows: u16,
+    tones: Tones,
 }
 
 impl Maker<'_> {
@@ -495,6 +498,7 @@ impl Maker<'_> {
     fn slot(&self, number: u32) -> Slot {
         let terminal = self.probe.map(|probe| probe.pixel_terminal(self.rows, number));
         let mut tile = Tile::new(self.look, self.depth, terminal.unwrap_or_default());
+        tile.tone(self.tones);
         if let Some(probe) = self.probe {
             probe.share(&mut tile, number);
         }
@@ -508,6 +512,7 @@ pub struct Board {
     slots: BTreeMap<TileRole, Slot>,
     look: Look,
     depth: Depth,
+    tones: Tones,
     /// What the terminal is, if there is one.
     probe: Option<Probe>,
     rows: u16,
@@ -583,6 +588,7 @@ impl Board {
             slots,
             look,
             depth,
+            tones: Tones::default(),
             probe: None,
             rows,
             made: 0,
@@ -634,7 +640,7 @@ impl Board {
         let (look, depth, cell_px, rows) = (self.look, self.depth, self.cell_px, self.rows);
         let (slots, pictures) = (&mut self.slots, &self.pictures);
         let (made, retired) = (&mut self.made, &mut self.retired);
-        let maker = Maker { look, depth, probe: self.probe.as_ref(), rows };
+        let maker = Maker { look, depth, probe: self.probe.as_ref(), rows, tones: self.tones };
         let speaking = speaking(model);
         let mut dearest: Option<f32> = None;
         // One budget of bytes for all tiles: by their size, and more for who speaks.

@@ -119,6 +119,14 @@ pub(super) struct PartyArgs {
     #[arg(long, value_name = "MODE", value_parser = graphics(), help_heading = "Sources and sinks")]
     pub graphics: Option<Graphics>,
 
+    /// Dark and dull pictures stretched over the whole range, or as they are [default: auto]
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Sources and sinks")]
+    pub contrast: Option<Contrast>,
+
+    /// Pictures in one colour [default: none]
+    #[arg(long, value_name = "TINT", value_parser = tint(), help_heading = "Sources and sinks")]
+    pub tint: Option<Tint>,
+
     /// Hide from the line whether the camera is on and how much moves in it: one length for all
     /// pictures, cover when it is off; costs about twice the rate
     #[arg(long, help_heading = "Network")]
@@ -179,6 +187,27 @@ pub(super) struct PartyArgs {
 pub(super) enum AdmitArg {
     Any,
     Only(Fingerprint),
+}
+
+/// `--contrast`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Contrast {
+    Auto,
+    Off,
+}
+
+impl std::str::FromStr for Contrast {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ValueEnum::from_str(text, false)
+            .map_err(|_| "contrast must be one of: auto, off".to_string())
+    }
+}
+
+/// The words of `--tint`.
+fn tint() -> impl TypedValueParser<Value = Tint> {
+    PossibleValuesParser::new(Tint::ALL.map(Tint::name)).try_map(|word| word.parse())
 }
 
 /// The words of `--graphics`.
@@ -301,7 +330,7 @@ Examples:
   facetty play clip.y4m --size 200x60 --frames 300 > stream
                                               the bytes for a terminal of 200x60, as fast as they are made
 
-Keys: g next graphics mode, f bars or cut, space pause, s figures, q quit.")]
+Keys: g next graphics mode, f bars or cut, c contrast, t tint, space pause, s figures, q quit.")]
 pub(super) struct PlayArgs {
     /// A Y4M file, camera, camera:N, pattern, pattern:card (flash, noise), y4m:FILE, pipe:COMMAND
     #[arg(value_name = "SOURCE", default_value = "pattern")]
@@ -310,6 +339,14 @@ pub(super) struct PlayArgs {
     /// How pictures become cells
     #[arg(long, visible_alias = "mode", value_name = "MODE", value_parser = graphics())]
     pub graphics: Option<Graphics>,
+
+    /// Dark and dull pictures stretched over the whole range, or as they are [default: off]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub contrast: Option<Contrast>,
+
+    /// Pictures in one colour
+    #[arg(long, value_name = "TINT", value_parser = tint(), default_value = "none")]
+    pub tint: Tint,
 
     /// Colours [default: what the terminal has]
     #[arg(long, value_name = "COLOURS", value_parser = depth())]

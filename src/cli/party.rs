@@ -113,6 +113,14 @@ fn media(
         (None, Some(text)) => text.parse().map_err(|e| in_settings(file, "graphics", e))?,
         (arg, _) => arg.unwrap_or_default(),
     };
+    let tint = match (args.tint, &settings.tint) {
+        (None, Some(text)) => text.parse().map_err(|e| in_settings(file, "tint", e))?,
+        (arg, _) => arg.unwrap_or_default(),
+    };
+    let contrast = match (args.contrast, &settings.contrast) {
+        (None, Some(text)) => text.parse().map_err(|e| in_settings(file, "contrast", e))?,
+        (arg, _) => arg.unwrap_or(Contrast::Auto),
+    };
     Ok(MediaOptions {
         video_chosen: video.is_some(),
         audio_chosen: audio.is_some(),
@@ -123,6 +131,7 @@ fn media(
         tile: args.tile,
         decifps: args.fps,
         graphics,
+        tones: Tones { stretch: contrast == Contrast::Auto, tint },
         constant_rate: args.constant_rate,
     })
 }

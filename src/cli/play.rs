@@ -1,10 +1,11 @@
 //! `facetty play`.
 
-use super::args::{PlayArgs, StatsArg};
+use super::args::{Contrast, PlayArgs, StatsArg};
 use super::has_terminal;
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{Base, PlayOptions, StatsAs};
 use crate::config::VideoSpec;
+use crate::paint::Tones;
 use std::path::Path;
 
 pub(super) fn run(args: PlayArgs, base: Base) -> Result<Exit, Failure> {
@@ -17,6 +18,7 @@ pub(super) fn run(args: PlayArgs, base: Base) -> Result<Exit, Failure> {
         base,
         source: source(&args.source)?,
         graphics: args.graphics.unwrap_or_default(),
+        tones: Tones { stretch: args.contrast == Some(Contrast::Auto), tint: args.tint },
         depth: args.colours,
         decifps: args.fps,
         budget: args.budget,

@@ -20,6 +20,10 @@ pub struct Settings {
     pub listen: Option<String>,
     /// Default of `--graphics`.
     pub graphics: Option<String>,
+    /// Default of `--contrast`.
+    pub contrast: Option<String>,
+    /// Default of `--tint`.
+    pub tint: Option<String>,
 }
 
 /// Why the settings could not be read.
