@@ -19,7 +19,7 @@ use crate::media::source::{self, VideoOptions, pattern};
 use crate::node::{
     Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, NodeView, OWN, Runner,
 };
-use crate::paint::{Depth, Look, Mode};
+use crate::paint::{Depth, Look, Mode, Tones};
 use crate::seal::Receipt;
 use crate::secret::Secret;
 use crate::sim::attacks::live::{self, Mischief, Trick};

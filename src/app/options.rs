@@ -7,7 +7,7 @@ use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic};
 use crate::invite::Invite;
 use crate::media::frame::Size;
-use crate::paint::{Depth, Look, UnknownLook};
+use crate::paint::{Depth, Look, Tones, UnknownLook};
 use crate::term::Probe;
 use std::net::SocketAddr;
 use std::path::PathBuf;

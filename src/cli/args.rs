@@ -7,7 +7,7 @@ use crate::config::{
 };
 use crate::identity::{DisplayName, Fingerprint};
 use crate::media::frame::Size;
-use crate::paint::{Depth, Look};
+use crate::paint::{Depth, Look, Tint};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
 //! Flags of `call` and `join` → validated options.
 
-use super::args::{AdmitArg, PartyArgs};
+use super::args::{AdmitArg, Contrast, PartyArgs};
 use crate::app::exit::{Exit, Failure};
 use crate::app::options::{Admit, Base, Front, MediaOptions, PartyOptions};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec, ViewSpec};
 use crate::identity::{DisplayName, Fingerprint, FingerprintError};
+use crate::paint::Tones;
 use crate::store::settings::Settings;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
