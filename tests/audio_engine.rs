@@ -78,6 +78,20 @@ fn mouth_to_ear_stays_below_100_ms_on_a_clean_path() {
 }
 
 #[test]
+fn the_rate_of_what_arrives_is_told_copies_included() {
+    let sound = speechlike(4);
+    for (bps, duplicate) in [(24_000, false), (12_000, true)] {
+        let settings = AudioSettings { bps, duplicate, ..AudioSettings::default() };
+        let (_, stats, sent) = call(&sound, settings, &mut |_| Some(1));
+        let bytes = |p: &CodedAudio| p.bytes.len() + p.previous.as_ref().map_or(0, |b| b.len());
+        // Fifty packets a second, all of one size.
+        let sent = bytes(&sent[100]) as u32 * 50 * 8 / 1000;
+        assert!(stats.kbps.abs_diff(sent) <= 1, "{} for {sent}", stats.kbps);
+        assert!((20..28).contains(&stats.kbps), "{}", stats.kbps);
+    }
+}
+
+#[test]
 fn five_per_cent_random_loss_is_nearly_all_recovered() {
     let mut rng = StdRng::seed_from_u64(5);
     let sound = speechlike(60);

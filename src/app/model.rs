@@ -406,7 +406,7 @@ fn stats(view: &NodeView, pictures: &Pictures, now: Instant) -> StatsInfo {
                 size: video.and_then(|v| v.size).map_or("-".into(), |s| s.to_string()),
                 fps: live.map_or(0.0, |p| p.fps),
                 video_kbps: video.map_or(0, |v| v.kbps),
-                audio_kbps: 0,
+                audio_kbps: audio.kbps,
                 latency_ms: Some((audio.playout_ms) as u32),
                 rtt_ms: view.links.get(&m.id).map(|l| l.rtt.as_millis() as u32),
                 loss_pct: view.budgets.get(&m.id).map_or(0.0, |b| (b.loss * 100.0) as f32),

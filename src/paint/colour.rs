@@ -99,17 +99,27 @@ const ANSI: [[u8; 3]; 16] = [
 const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
 /// The usual look of a palette number (xterm's defaults).
+#[inline(always)]
 pub(crate) fn palette(index: u8) -> [u8; 3] {
-    let i = usize::from(index);
-    match i {
-        0..16 => ANSI[i],
-        16..232 => {
-            let n = i - 16;
-            [CUBE[n / 36], CUBE[n / 6 % 6], CUBE[n % 6]]
-        }
-        _ => [8 + 10 * (index - 232); 3],
-    }
+    PALETTE[index as usize]
 }
+
+static PALETTE: [[u8; 3]; 256] = {
+    let mut all = [[0; 3]; 256];
+    let mut i = 0;
+    while i < 256 {
+        all[i] = match i {
+            0..16 => ANSI[i],
+            16..232 => {
+                let n = i - 16;
+                [CUBE[n / 36], CUBE[n / 6 % 6], CUBE[n % 6]]
+            }
+            _ => [8 + 10 * (i as u8 - 232); 3],
+        };
+        i += 1;
+    }
+    all
+};
 
 fn distance(a: [f32; 3], b: [u8; 3]) -> f32 {
     (0..3).map(|c| (a[c] - f32::from(b[c])).powi(2)).sum()

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const TARGET: Duration = Duration::from_millis(60);
 /// One block.
 const TICK: Duration = Duration::from_millis(10);
+/// Ticks of a second.
+const SECOND_TICKS: u32 = 100;
 /// Samples needed before a little can be cut out or repeated: two of the longest periods.
 const STRETCHABLE: usize = 2 * BLOCK;
 /// Least time between two changes of length: at most a quarter faster or slower.
@@ -65,6 +67,8 @@ pub struct AudioStats {
     pub level: u8,
     /// This member has the floor.
     pub speaking: bool,
+    /// What arrived in the last second, in kbit/s, copies of earlier packets included.
+    pub kbps: u32,
     /// Counters of the jitter buffer.
     pub jitter: JitterStats,
     /// Packets that could not be decoded.
@@ -106,6 +110,8 @@ struct Voice {
     stretched_ago: u32,
     level: f32,
     broken: u64,
+    /// Bytes that arrived in this second so far, its ticks so far, and the rate of the last one.
+    arrived: (usize, u32, u32),
     playing: bool,
     /// End of what was played last, for blending over a jump.
     tail: Vec<f32>,
@@ -149,7 +155,9 @@ impl AudioEngine {
 
     /// Takes a member's packet.
     pub fn received(&mut self, from: MemberId, packet: CodedAudio, now: Instant) {
-        self.members.entry(from).or_insert_with(Voice::new).jitter.push(packet, now);
+        let voice = self.members.entry(from).or_insert_with(Voice::new);
+        voice.arrived.0 += packet.bytes.len() + packet.previous.as_ref().map_or(0, Bytes::len);
+        voice.jitter.push(packet, now);
     }
 
     /// The next 10 ms to play: handed to the device at `now`, heard `device` later.
@@ -291,6 +299,7 @@ impl Voice {
             stretched_ago: 0,
             level: 127.0,
             broken: 0,
+            arrived: (0, 0, 0),
             playing: false,
             tail: Vec::new(),
         }
@@ -299,6 +308,10 @@ impl Voice {
     /// One block, or `None` while this member is not heard.
     fn play(&mut self, now: Instant, device: Duration) -> Option<Pcm> {
         self.stretched_ago = self.stretched_ago.saturating_add(1);
+        self.arrived.1 += 1;
+        if self.arrived.1 == SECOND_TICKS {
+            self.arrived = (0, 0, (self.arrived.0 / 125) as u32);
+        }
         // Each pull yields sound or advances by a packet that was concealed already: 32 packets
         // are the most there can be.
         for _ in 0..64 {
@@ -426,6 +439,7 @@ impl Voice {
             zero: self.zero,
             level: self.level.round().clamp(0.0, 127.0) as u8,
             speaking: false,
+            kbps: self.arrived.2,
             jitter: self.jitter.stats(),
             broken: self.broken,
         }

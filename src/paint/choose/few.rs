@@ -268,20 +268,24 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
 fn few_pairs<const K: usize>(search: &mut Search<'_>, grid: &Grid<K>, found: &Pairs, l: usize) {
     let (a, b) = (Ink::indexed(found.a[l]), Ink::indexed(found.b[l]));
     let (pen_fg, pen_bg) = search.pen;
-    let mut consider = |pair: (Ink, Ink)| {
-        if pair.0 == Ink::DEFAULT || pair.1 == Ink::DEFAULT {
-            return;
-        }
-        let (set, error) = pattern(grid, l, pair);
-        let error = grid.level(error, l);
-        search.consider_new(grid.base + u16::from(set), error, pair);
+    // Nearly: other pairs than those tried may be a little better, seldom by more.
+    let least = grid.level(found.error[l] * 0.9, l);
+    let worth = |search: &Search<'_>, pair: (Ink, Ink)| {
+        let known = pair.0 != Ink::DEFAULT && pair.1 != Ink::DEFAULT;
+        known && search.could(least, search.colours(pair))
     };
-    consider((a, b));
-    consider((b, a));
-    consider((pen_fg, pen_bg));
-    for own in [a, b] {
-        consider((pen_fg, own));
-        consider((own, pen_bg));
+    let (there, back) = (worth(search, (a, b)), worth(search, (b, a)));
+    if there || back {
+        let (set, error) = pattern(grid, l, (a, b));
+        let error = grid.level(error, l);
+        search.consider_new(grid.base + u16::from(set), error, (a, b));
+        search.consider_new(grid.base + u16::from(Grid::<K>::FULL ^ set), error, (b, a));
+    }
+    for pair in [(pen_fg, pen_bg), (pen_fg, a), (pen_fg, b), (a, pen_bg), (b, pen_bg)] {
+        if worth(search, pair) {
+            let (set, error) = pattern(grid, l, pair);
+            search.consider_new(grid.base + u16::from(set), grid.level(error, l), pair);
+        }
     }
 }
 

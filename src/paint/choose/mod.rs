@@ -235,7 +235,22 @@ impl Search<'_> {
     /// Whether nothing with at least this error can be better than what was found.
     #[inline(always)]
     fn is_beyond(&self, error: f32) -> bool {
-        error + self.lambda * (self.move_cost + 3) as f32 >= self.best.score
+        !self.could(error, 0)
+    }
+
+    /// Whether a glyph with this error and so many bytes for its colours can be better than what
+    /// was found.
+    #[inline(always)]
+    fn could(&self, error: f32, colours: usize) -> bool {
+        error + self.lambda * ((self.move_cost + colours + 3) as f32) < self.best.score
+    }
+
+    /// Bytes to set these colours.
+    #[inline(always)]
+    fn colours(&self, (fg, bg): (Ink, Ink)) -> usize {
+        let fg_cost = if fg == self.pen.0 { 0 } else { ink_cost(fg, false) };
+        let bg_cost = if bg == self.pen.1 { 0 } else { ink_cost(bg, true) };
+        sgr(fg_cost, bg_cost)
     }
 
     /// `colours`: bytes to set them.
@@ -251,9 +266,7 @@ impl Search<'_> {
     /// The same, with the colours' bytes to be found out.
     #[inline(always)]
     fn consider_new(&mut self, glyph: u16, error: f32, (fg, bg): (Ink, Ink)) {
-        let fg_cost = if fg == self.pen.0 { 0 } else { ink_cost(fg, false) };
-        let bg_cost = if bg == self.pen.1 { 0 } else { ink_cost(bg, true) };
-        self.consider(glyph, error, sgr(fg_cost, bg_cost), (fg, bg));
+        self.consider(glyph, error, self.colours((fg, bg)), (fg, bg));
     }
 }
 

@@ -79,6 +79,9 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         let mut consider = |fg: Ink, bg: Ink, quarters: u8| {
             let off = distance(mix(fg, bg, quarters), mean);
             let error = flat + n * ((1.0 + MEAN) * off + texture(fg, bg, quarters));
+            if search.is_beyond(error) {
+                return;
+            }
             search.consider_new(table.shade(quarters), error, (fg, bg));
         };
         if pen_fg != Ink::DEFAULT && pen_bg != Ink::DEFAULT {
