@@ -1,0 +1,1 @@
+//! What the processor must do, in one synthetic room.
