@@ -10,13 +10,14 @@
 //! What reading faster or slower cannot hold is filled with silence or dropped, and counted.
 
 use crate::media::seams::{BLOCK, Pcm};
-use std::collections::VecDeque;
 
 /// Sound that waits at the start and after a breakdown: two blocks, so that either side may be
 /// late by that much.
 const CUSHION: usize = 2 * BLOCK;
 /// More than this never waits: 200 ms.
 const MOST: usize = 20 * BLOCK;
+/// Sound kept after it was read, for stepping back: 300 ms.
+const PAST: usize = 30 * BLOCK;
 /// So many blocks played between two captured ones mean that capturing had stopped: the older
 /// ones will have no echo any more.
 const STALL: usize = 12;
@@ -26,6 +27,8 @@ const LIMIT: f64 = 1e-3;
 const TAPS: usize = 16;
 /// Positions between two samples in the filter table.
 const FINE: usize = 512;
+/// Samples that must wait for one block: the block, at the fastest rate, and the filter.
+const NEEDED: usize = BLOCK + TAPS + 2;
 
 /// How playing and capturing stand to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,33 +48,32 @@ pub struct AlignReport {
 /// A bounded queue from the loudspeaker's clock to the microphone's.
 #[derive(Clone, Debug)]
 pub struct Aligner {
-    /// Played samples; the first `TAPS` are past and only serve the interpolation.
-    queue: VecDeque<f32>,
-    /// Where between two samples the next one is read, 0…1.
-    fraction: f64,
+    /// Played samples: past ones, then those that wait.
+    sound: Vec<f32>,
+    /// Where in `sound` the next sample is read.
+    at: f64,
     /// Played samples per captured sample, minus 1.
     rate: f64,
-    /// Samples taken off the queue, and handed out.
-    read: f64,
-    given: u64,
+    /// Samples gone through, minus samples handed out.
+    offset: f64,
+    /// Blocks played since the last captured one.
     pushed: usize,
     table: Vec<f32>,
     missing: u64,
-    dropped: u64,
+    dropped: f64,
 }
 
 impl Default for Aligner {
     fn default() -> Self {
         Self {
-            queue: std::iter::repeat_n(0.0, TAPS + CUSHION).collect(),
-            fraction: 0.0,
+            sound: vec![0.0; PAST + CUSHION],
+            at: PAST as f64,
             rate: 0.0,
-            read: 0.0,
-            given: 0,
+            offset: 0.0,
             pushed: 0,
             table: table(),
             missing: 0,
-            dropped: 0,
+            dropped: 0.0,
         }
     }
 }
@@ -80,38 +82,46 @@ impl Aligner {
     /// Takes 10 ms that are played.
     pub fn push(&mut self, played: &Pcm) {
         self.pushed += 1;
-        self.queue.extend(played);
-        if self.waiting() > MOST {
-            self.shed(self.waiting() - CUSHION);
+        self.sound.extend_from_slice(played);
+        if self.waiting() > MOST as f64 {
+            self.shift(self.waiting() - CUSHION as f64);
         }
     }
 
     /// The reference for the next captured block.
     pub fn take(&mut self) -> Pcm {
-        if self.pushed > STALL && self.waiting() > CUSHION + BLOCK {
-            self.shed(self.waiting() - CUSHION - BLOCK);
+        let recent = (CUSHION + BLOCK) as f64;
+        if self.pushed > STALL && self.waiting() > recent {
+            self.shift(self.waiting() - recent);
+        }
+        let short = NEEDED as f64 - self.waiting();
+        if short > 0.0 {
+            self.missing += 1;
+            if self.pushed > 0 {
+                // The queue drained: back to the cushion.
+                self.shift(-(CUSHION as f64));
+            } else {
+                let silence = self.sound.len() + short.ceil() as usize;
+                self.sound.resize(silence, 0.0);
+            }
         }
         self.pushed = 0;
-        let needed = BLOCK + TAPS + 2;
-        if self.waiting() < needed {
-            self.missing += 1;
-            self.queue.extend(std::iter::repeat_n(0.0, CUSHION + needed - self.waiting()));
-        }
         let mut out = [0.0; BLOCK];
-        let step = 1.0 + self.rate;
-        let sound = self.queue.make_contiguous();
-        let mut at = self.fraction;
+        let mut at = self.at;
         for sample in &mut out {
             let whole = at as usize;
-            let window = sound.get(whole..whole + 2 * TAPS).unwrap_or_default();
+            let from = (whole + 1).saturating_sub(TAPS);
+            let window = self.sound.get(from..from + 2 * TAPS).unwrap_or_default();
             *sample = between(window, at - whole as f64, &self.table);
-            at += step;
+            at += 1.0 + self.rate;
         }
-        let whole = at as usize;
-        self.queue.drain(..whole);
-        self.read += at - self.fraction;
-        self.fraction = at - whole as f64;
-        self.given += BLOCK as u64;
+        self.offset += at - self.at - BLOCK as f64;
+        self.at = at;
+        let old = (at as usize).saturating_sub(PAST);
+        if old > PAST {
+            self.sound.drain(..old);
+            self.at -= old as f64;
+        }
         out
     }
 
@@ -127,37 +137,36 @@ impl Aligner {
         self.rate
     }
 
-    /// Leaves out so many samples, if they wait: the echo came before its reference.
-    pub fn hurry(&mut self, samples: usize) {
-        let spare = self.waiting().saturating_sub(BLOCK + TAPS + 2);
-        self.shed(samples.min(spare));
+    /// Reads so many samples later (leaving some out), or earlier (repeating some), as far as
+    /// there are; returns how many.
+    pub fn shift(&mut self, samples: f64) -> f64 {
+        let most = (self.sound.len() as f64 - NEEDED as f64).max(self.at);
+        let to = (self.at + samples).clamp(TAPS as f64, most);
+        let by = to - self.at;
+        self.at = to;
+        self.offset += by;
+        self.dropped += by.max(0.0);
+        by
     }
 
     /// Played samples gone through, minus captured ones: grows with the difference of rates.
     pub fn offset(&self) -> f64 {
-        self.read - self.given as f64
+        self.offset
     }
 
-    /// How it stands (what is heard of drift and lag is not known here).
+    /// How it stands (the lag is not known here).
     pub fn report(&self) -> AlignReport {
         AlignReport {
-            waiting_ms: self.waiting() as f32 / 48.0,
+            waiting_ms: (self.waiting() / 48.0) as f32,
             missing: self.missing,
-            dropped_ms: self.dropped / 48,
+            dropped_ms: (self.dropped / 48.0) as u64,
             drift_ppm: (self.rate * 1e6) as f32,
             lag_ms: None,
         }
     }
 
-    fn waiting(&self) -> usize {
-        self.queue.len().saturating_sub(TAPS)
-    }
-
-    fn shed(&mut self, samples: usize) {
-        let n = samples.min(self.queue.len());
-        self.queue.drain(..n);
-        self.read += n as f64;
-        self.dropped += n as u64;
+    fn waiting(&self) -> f64 {
+        self.sound.len() as f64 - self.at
     }
 }
 
@@ -205,15 +214,13 @@ mod tests {
     fn blocks_come_out_as_they_went_in_two_blocks_later() {
         let mut aligner = Aligner::default();
         let mut out = Vec::new();
-        for block in 0..20 {
+        for block in 0..200 {
             aligner.push(&wave(block * BLOCK));
             out.extend(aligner.take());
         }
-        let shift = out.iter().position(|s| *s != 0.0).unwrap() - 1;
-        for (i, sample) in out.iter().skip(shift).enumerate() {
-            assert_eq!(*sample, (i as f32 * 0.05).sin());
+        for (i, sample) in out.iter().enumerate().skip(CUSHION) {
+            assert_eq!(*sample, ((i - CUSHION) as f32 * 0.05).sin());
         }
-        assert!((CUSHION..=CUSHION + TAPS).contains(&shift), "{shift}");
         assert_eq!((aligner.report().missing, aligner.report().dropped_ms), (0, 0));
     }
 
@@ -234,16 +241,32 @@ mod tests {
     fn missing_blocks_are_silence_and_excess_goes_oldest_first() {
         let mut aligner = Aligner::default();
         for _ in 0..10 {
-            aligner.take();
+            assert_eq!(aligner.take(), [0.0; BLOCK]);
         }
-        assert!(aligner.report().missing >= 3);
+        assert!(aligner.report().missing >= 7);
         for block in 0..1000 {
             aligner.push(&[block as f32; BLOCK]);
-            assert!(aligner.waiting() <= MOST);
+            assert!(aligner.waiting() <= MOST as f64);
         }
         assert!(aligner.report().dropped_ms > 9_700);
         // Capturing had stopped: what it resumes with is recent.
         assert!(aligner.take()[BLOCK / 2] >= 996.0);
+    }
+
+    #[test]
+    fn a_shift_goes_as_far_as_there_is_sound() {
+        let mut aligner = Aligner::default();
+        for block in 0..200 {
+            aligner.push(&wave(block * BLOCK));
+            aligner.take();
+        }
+        let waiting = aligner.waiting();
+        assert_eq!(aligner.shift(-1000.5), -1000.5);
+        assert_eq!(aligner.offset(), -1000.5);
+        assert_eq!(aligner.shift(1e6), waiting + 1000.5 - NEEDED as f64);
+        assert!(aligner.shift(-1e6) < -(PAST as f64 / 2.0));
+        aligner.take();
+        assert!(aligner.sound.len() < 3 * PAST + MOST);
     }
 
     #[test]
@@ -252,19 +275,18 @@ mod tests {
             let mut aligner = Aligner::default();
             aligner.steer(rate);
             let mut out = Vec::new();
-            for block in 0..80 {
+            for block in 0..110 {
                 aligner.push(&wave(block * BLOCK));
                 out.extend(aligner.take());
             }
             let n = out.len() as f64;
             assert!((aligner.offset() - n * rate).abs() < 1.0);
-            // The first sound comes after the cushion; from there, phase grows by the new rate.
-            let worst = (2_000..30_000).map(|i| {
-                let at = i as f64 * (1.0 + rate) - (CUSHION + 1) as f64;
+            let worst = (2_000..50_000).map(|i| {
+                let at = i as f64 * (1.0 + rate) - CUSHION as f64;
                 (f64::from(out[i]) - (at * 0.05).sin()).abs()
             });
             let worst = worst.fold(0.0, f64::max);
-            assert!(worst < 1.1 * 0.05 * TAPS as f64, "{worst}");
+            assert!(worst < 2e-3, "{worst}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Hears by how much two clocks differ: follows the lag between what is played and its echo.
 //!
-//! Every quarter of a second the last half second of microphone sound is compared with the
+//! Eight times a second the last half second of microphone sound is compared with the
 //! reference (generalised cross-correlation with phase transform: C. H. Knapp, G. C. Carter, "The
 //! Generalized Correlation Method for Estimation of Time Delay", IEEE Trans. Acoust., Speech,
 //! Signal Process. 24(4), 1976), at 8 kHz. A lag that moves evenly is drift, one that jumps is a
@@ -22,7 +22,7 @@ const WINDOW: usize = 4096;
 /// The microphone's sound is taken from this much earlier: lags from −64 ms can be told.
 const BEFORE: usize = 512;
 /// Blocks from one look to the next.
-const HOP: u32 = 25;
+const HOP: u32 = 12;
 /// Spectral lines used: 150…3500 Hz.
 const LINES: std::ops::Range<usize> = 154..3584;
 /// Mean power of the reference that is worth a look: −55 dBov.
@@ -30,14 +30,16 @@ const AUDIBLE: f32 = 3e-6;
 /// Height of the peak over the mean height for a lag to count.
 const CLEAR: f32 = 14.0;
 /// Looks remembered: 12 s.
-const MEMORY: usize = 48;
+const MEMORY: usize = 100;
 /// Looks needed for a rate, and the time between the first and the last, in 48 kHz samples.
-const FEW: usize = 6;
+const FEW: usize = 10;
 const SPAN: f64 = 72_000.0;
+/// Blocks without a look after the reference was shifted: until the old one is out of sight.
+const BLIND: u32 = 62;
 /// A lag further than this from where it should be has jumped (48 kHz samples).
 const JUMP: f64 = 10.0;
 /// Jumped lags in a row after which a new track is begun.
-const JUMPED: u32 = 3;
+const JUMPED: usize = 3;
 /// Largest standard error of a rate that is believed.
 const UNSURE: f64 = 4e-5;
 
@@ -48,6 +50,8 @@ pub struct Heard {
     pub lag: f64,
     /// Rate of playing against capturing minus 1, when it is known.
     pub rate: Option<f64>,
+    /// It is elsewhere than before, and has been for several looks.
+    pub jumped: bool,
 }
 
 /// Follows the lag of an echo.
@@ -58,6 +62,7 @@ pub struct DriftEar {
     microphone: Narrow,
     transform: Transform,
     blocks: u32,
+    blind: u32,
     /// Captured samples at each look, and where on the loudspeaker's clock its sound came from.
     track: VecDeque<(f64, f64)>,
     astray: VecDeque<(f64, f64)>,
@@ -79,6 +84,7 @@ impl Default for DriftEar {
             microphone: Narrow::new(WINDOW + BEFORE),
             transform: Transform::new(),
             blocks: 0,
+            blind: 0,
             track: VecDeque::with_capacity(MEMORY),
             astray: VecDeque::with_capacity(MEMORY),
         }
@@ -92,13 +98,20 @@ impl DriftEar {
         self.reference.take(reference, &self.filter);
         self.microphone.take(captured, &self.filter);
         self.blocks = self.blocks.wrapping_add(1);
-        if !self.blocks.is_multiple_of(HOP) {
+        self.blind = self.blind.saturating_sub(1);
+        if !self.blocks.is_multiple_of(HOP) || self.blind > 0 {
             return None;
         }
         let lag = self.lag()? * DOWN as f64;
         let now = f64::from(self.blocks) * BLOCK as f64;
-        self.follow((now, offset - lag));
-        Some(Heard { lag, rate: self.rate() })
+        let jumped = self.follow((now, offset - lag));
+        let known = jumped || self.astray.is_empty();
+        known.then(|| Heard { lag, rate: self.rate(), jumped })
+    }
+
+    /// The reference was shifted.
+    pub fn shifted(&mut self) {
+        self.blind = BLIND;
     }
 
     /// Lag of the highest peak, in samples of 8 kHz, if it stands out.
@@ -150,8 +163,9 @@ impl DriftEar {
         Some(best as f64 + shift.clamp(-0.5, 0.5))
     }
 
-    /// Adds a point to the track, or begins a new one after several that lie elsewhere together.
-    fn follow(&mut self, point: (f64, f64)) {
+    /// Adds a point to the track, or begins a new one after several that lie elsewhere together:
+    /// then true.
+    fn follow(&mut self, point: (f64, f64)) -> bool {
         let near = |track: &VecDeque<(f64, f64)>| match (line(track), track.back()) {
             (_, None) => true,
             (Some(line), _) if track.len() >= FEW => {
@@ -166,16 +180,18 @@ impl DriftEar {
             if self.track.len() > MEMORY {
                 self.track.pop_front();
             }
-            return;
+            return false;
         }
         if !near(&self.astray) {
             self.astray.clear();
         }
         self.astray.push_back(point);
-        if self.astray.len() >= JUMPED as usize {
+        let jumped = self.astray.len() >= JUMPED;
+        if jumped {
             std::mem::swap(&mut self.track, &mut self.astray);
             self.astray.clear();
         }
+        jumped
     }
 
     fn rate(&self) -> Option<f64> {

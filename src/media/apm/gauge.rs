@@ -15,7 +15,7 @@ const NOTHING: f32 = 1e-9;
 const FLOOR: u32 = 150;
 
 /// Running levels.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Gauge {
     far: f32,
     echo_in: f32,
@@ -28,6 +28,21 @@ pub struct Gauge {
     gain: Option<f32>,
 }
 
+impl Default for Gauge {
+    fn default() -> Self {
+        Self {
+            far: 0.0,
+            echo_in: 0.0,
+            echo_out: 0.0,
+            since: AFTER,
+            heard: 0,
+            before: Floor::default(),
+            after: Floor::default(),
+            gain: None,
+        }
+    }
+}
+
 impl Gauge {
     /// Takes a captured block, its reference, and what it became before the gain and after it.
     pub fn take(&mut self, reference: &Pcm, captured: &Pcm, clean: &Pcm, out: &Pcm) {
@@ -36,15 +51,17 @@ impl Gauge {
         if far > HEARD {
             self.heard = self.heard.saturating_add(1);
         }
-        if self.heard > 0 && self.since < AFTER {
+        if self.since < AFTER {
             for (mean, now) in
                 [(&mut self.far, far), (&mut self.echo_in, mic), (&mut self.echo_out, clean)]
             {
                 *mean += (now - *mean) * SECOND;
             }
         }
-        self.before.take(mic);
-        self.after.take(clean);
+        if self.since >= AFTER {
+            self.before.take(mic);
+            self.after.take(clean);
+        }
         if clean > NOTHING && out > NOTHING {
             let gain = decibels(out / clean);
             let last = self.gain.unwrap_or(gain);

@@ -19,11 +19,13 @@ use sonora::config::{
 use sonora::{AudioProcessing, Config, StreamConfig};
 use std::time::Duration;
 
-/// The echo is kept at least so far behind its reference, in 48 kHz samples: 8 ms. AEC3 can't
-/// look ahead.
-const LEAST_LAG: f64 = 384.0;
-/// … and put there when it was not: 16 ms.
-const GOOD_LAG: f64 = 768.0;
+/// Echo this far behind its reference, in 48 kHz samples (20 ms), is where AEC3 looks first.
+const GOOD_LAG: f64 = 960.0;
+/// Least and largest distance that is left alone: 8 and 40 ms. AEC3 can't look ahead; and
+/// reference that is held back here can be handed out sooner when the delay shrinks.
+const FINE_LAG: std::ops::Range<f64> = 384.0..1920.0;
+/// A jump that could be made good to this precision (1 ms) is none to AEC3.
+const UNNOTICED: f64 = 48.0;
 /// A rate of drift this near the present one is not worth a change.
 const ENOUGH: f64 = 5e-6;
 /// Largest gain on quiet voices, dB. WebRTC allows 50; a far voice in a noisy room is not worth
@@ -42,6 +44,8 @@ pub struct Cleaner {
     aligner: Aligner,
     ear: DriftEar,
     heard: Option<Heard>,
+    /// The lag the canceller is used to, in 48 kHz samples.
+    anchor: Option<f64>,
     gauge: Gauge,
     mended: u64,
     restarts: u64,
@@ -57,26 +61,44 @@ impl Cleaner {
             aligner: Aligner::default(),
             ear: DriftEar::default(),
             heard: None,
+            anchor: None,
             gauge: Gauge::default(),
             mended: 0,
             restarts: 0,
         }
     }
 
-    /// Keeps the reference before its echo and at the echo's rate.
+    /// Keeps the reference before its echo, by as much as the canceller is used to, and at the
+    /// echo's rate.
     fn align(&mut self, reference: &Pcm, captured: &Pcm) {
         let Some(heard) = self.ear.listen(reference, captured, self.aligner.offset()) else {
             return;
         };
-        self.heard = Some(heard);
-        if heard.lag < LEAST_LAG {
-            self.aligner.hurry((GOOD_LAG - heard.lag) as usize);
+        let wanted = match self.anchor {
+            Some(anchor) if heard.jumped => anchor,
+            _ if FINE_LAG.contains(&heard.lag) => heard.lag,
+            // Far, but AEC3 has got used to it.
+            Some(_) if heard.lag > FINE_LAG.start => heard.lag,
+            _ => GOOD_LAG,
+        };
+        let by = self.aligner.shift(wanted - heard.lag);
+        let lag = heard.lag + by;
+        if by != 0.0 {
+            self.ear.shifted();
         }
+        if (heard.jumped || by != 0.0)
+            && self.anchor.is_none_or(|anchor| (anchor - lag).abs() > UNNOTICED)
+        {
+            // A new one finds the new delay sooner than one that is used to the old.
+            self.clean = cleaning(self.config);
+        }
+        self.anchor = Some(lag);
         if let Some(rate) = heard.rate
             && (rate - self.aligner.rate()).abs() > ENOUGH
         {
             self.aligner.steer(rate);
         }
+        self.heard = Some(heard);
     }
 
     /// Everything anew, after a breakdown.
