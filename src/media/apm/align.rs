@@ -29,6 +29,8 @@ const TAPS: usize = 16;
 const FINE: usize = 512;
 /// Samples that must wait for one block: the block, at the fastest rate, and the filter.
 const NEEDED: usize = BLOCK + TAPS + 2;
+/// Samples that wait at least after a shift.
+const SPARE: usize = TAPS + 4;
 
 /// How playing and capturing stand to each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -140,7 +142,8 @@ impl Aligner {
     /// Reads so many samples later (leaving some out), or earlier (repeating some), as far as
     /// there are; returns how many.
     pub fn shift(&mut self, samples: f64) -> f64 {
-        let most = (self.sound.len() as f64 - NEEDED as f64).max(self.at);
+        // At most so far that the next block played completes the next reference.
+        let most = (self.sound.len() as f64 - SPARE as f64).max(self.at);
         let to = (self.at + samples).clamp(TAPS as f64, most);
         let by = to - self.at;
         self.at = to;
@@ -263,7 +266,7 @@ mod tests {
         let waiting = aligner.waiting();
         assert_eq!(aligner.shift(-1000.5), -1000.5);
         assert_eq!(aligner.offset(), -1000.5);
-        assert_eq!(aligner.shift(1e6), waiting + 1000.5 - NEEDED as f64);
+        assert_eq!(aligner.shift(1e6), waiting + 1000.5 - SPARE as f64);
         assert!(aligner.shift(-1e6) < -(PAST as f64 / 2.0));
         aligner.take();
         assert!(aligner.sound.len() < 3 * PAST + MOST);

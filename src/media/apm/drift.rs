@@ -19,8 +19,8 @@ const TAPS: usize = 96;
 const POINTS: usize = 8192;
 /// Microphone samples compared: 512 ms.
 const WINDOW: usize = 4096;
-/// The microphone's sound is taken from this much earlier: lags from −64 ms can be told.
-const BEFORE: usize = 512;
+/// The microphone's sound is taken from this much earlier: lags from −160 to 352 ms can be told.
+const BEFORE: usize = 1280;
 /// Blocks from one look to the next.
 const HOP: u32 = 12;
 /// Spectral lines used: 150…3500 Hz.
@@ -35,7 +35,7 @@ const MEMORY: usize = 100;
 const FEW: usize = 10;
 const SPAN: f64 = 72_000.0;
 /// Blocks without a look after the reference was shifted: until the old one is out of sight.
-const BLIND: u32 = 62;
+const BLIND: u32 = (DOWN * (BEFORE + WINDOW) / BLOCK) as u32 + 1;
 /// A lag further than this from where it should be has jumped (48 kHz samples).
 const JUMP: f64 = 10.0;
 /// Jumped lags in a row after which a new track is begun.

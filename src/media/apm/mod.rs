@@ -108,6 +108,8 @@ pub struct ApmReport {
     pub align: AlignReport,
     /// Captured samples that were no numbers, or beyond full scale.
     pub mended: u64,
+    /// Times the canceller was begun anew because the delay had jumped too far.
+    pub relearnt: u64,
     /// Times the processor broke down and was begun anew.
     pub restarts: u64,
 }

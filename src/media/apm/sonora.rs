@@ -26,6 +26,10 @@ const GOOD_LAG: f64 = 960.0;
 const FINE_LAG: std::ops::Range<f64> = 384.0..1920.0;
 /// A jump that could be made good to this precision (1 ms) is none to AEC3.
 const UNNOTICED: f64 = 48.0;
+/// Blocks for which a new canceller is left in peace: 3 s.
+const YOUNG: u32 = 300;
+/// Blocks after which a word has left the processor.
+const TAIL: u32 = 4;
 /// A rate of drift this near the present one is not worth a change.
 const ENOUGH: f64 = 5e-6;
 /// Largest gain on quiet voices, dB. WebRTC allows 50; a far voice in a noisy room is not worth
@@ -47,7 +51,12 @@ pub struct Cleaner {
     /// The lag the canceller is used to, in 48 kHz samples.
     anchor: Option<f64>,
     gauge: Gauge,
+    /// Captured blocks of nothing but zeros in a row.
+    silent: u32,
+    /// Blocks until the canceller may be replaced again.
+    young: u32,
     mended: u64,
+    relearnt: u64,
     restarts: u64,
 }
 
@@ -63,7 +72,10 @@ impl Cleaner {
             heard: None,
             anchor: None,
             gauge: Gauge::default(),
+            silent: 0,
+            young: 0,
             mended: 0,
+            relearnt: 0,
             restarts: 0,
         }
     }
@@ -71,6 +83,7 @@ impl Cleaner {
     /// Keeps the reference before its echo, by as much as the canceller is used to, and at the
     /// echo's rate.
     fn align(&mut self, reference: &Pcm, captured: &Pcm) {
+        self.young = self.young.saturating_sub(1);
         let Some(heard) = self.ear.listen(reference, captured, self.aligner.offset()) else {
             return;
         };
@@ -86,11 +99,12 @@ impl Cleaner {
         if by != 0.0 {
             self.ear.shifted();
         }
-        if (heard.jumped || by != 0.0)
-            && self.anchor.is_none_or(|anchor| (anchor - lag).abs() > UNNOTICED)
-        {
+        let unused = self.anchor.is_none_or(|anchor| (anchor - lag).abs() > UNNOTICED);
+        if (heard.jumped || by != 0.0) && unused && self.young == 0 {
             // A new one finds the new delay sooner than one that is used to the old.
             self.clean = cleaning(self.config);
+            self.young = YOUNG;
+            self.relearnt += 1;
         }
         self.anchor = Some(lag);
         if let Some(rate) = heard.rate
@@ -126,6 +140,7 @@ impl CaptureProcessor for Cleaner {
             reference = self.aligner.take();
             self.align(&reference, block);
         }
+        self.silent = if block.iter().all(|s| *s == 0.0) { self.silent.saturating_add(1) } else { 0 };
         let mut clean = *block;
         if let Some(processing) = &mut self.clean {
             let mut echoed = [0.0; BLOCK];
@@ -144,12 +159,25 @@ impl CaptureProcessor for Cleaner {
             return;
         }
         self.gauge.take(&reference, block, &clean, &out);
-        *block = out;
+        // A microphone that is off sends no comfort noise either.
+        *block = if self.silent > TAIL { [0.0; BLOCK] } else { out };
     }
 
     fn delay(&self) -> Duration {
-        // Measured: `the_delay_is_as_told`.
-        Duration::from_micros(if self.clean.is_none() { 0 } else { 0 })
+        // Measured by the test `the_delay_is_as_told`: high-pass, bands and blocks of AEC3, windows
+        // of the noise suppressor. The gain costs none.
+        let ApmConfig { echo, noise, high_pass, .. } = self.config;
+        let mut micros = 0;
+        if echo || high_pass {
+            micros += 900;
+        }
+        if echo {
+            micros += 8_000;
+        }
+        if noise != Noise::Off {
+            micros += 6_000;
+        }
+        Duration::from_micros(micros)
     }
 
     fn report(&self) -> ApmReport {
@@ -165,6 +193,7 @@ impl CaptureProcessor for Cleaner {
             gain_db: self.gauge.gain().filter(|_| self.config.gain),
             align,
             mended: self.mended,
+            relearnt: self.relearnt,
             restarts: self.restarts,
         }
     }
@@ -183,7 +212,12 @@ fn cleaning(config: ApmConfig) -> Option<AudioProcessing> {
         high_pass_filter: config.high_pass.then(HighPassFilter::default),
         echo_canceller: config.echo.then(EchoCanceller::default),
         noise_suppression: level
-            .map(|level| NoiseSuppression { level, ..NoiseSuppression::default() }),
+            // Learn the noise from what the canceller leaves: echo is none of it (and costs the
+            // near voice 0.02–0.03 of STOI under double talk).
+            .map(|level| NoiseSuppression {
+                level,
+                analyze_linear_aec_output_when_available: config.echo,
+            }),
         ..base()
     };
     (config.echo || config.high_pass || level.is_some()).then(|| build(wanted))

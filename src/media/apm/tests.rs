@@ -11,13 +11,13 @@ const SECOND: usize = 48_000;
 /// Everything but the gain: levels can be compared.
 const LEVEL: ApmConfig = ApmConfig { gain: false, ..ApmConfig::SPEAKERS };
 
-/// As the engine does: on every tick capture, then play.
+/// As the engine does: on every tick play, then capture.
 fn run(processor: &mut dyn CaptureProcessor, far: &[f32], mic: &[f32]) -> Vec<f32> {
     let mut out = Vec::with_capacity(mic.len());
     for (far, mic) in far.as_chunks::<BLOCK>().0.iter().zip(mic.as_chunks::<BLOCK>().0) {
         let mut block = *mic;
-        processor.capture(&mut block);
         processor.render(far);
+        processor.capture(&mut block);
         out.extend(block);
     }
     out
@@ -67,28 +67,29 @@ fn check(what: &str, figures: &[f32], least: f32) {
 #[test]
 fn echo_is_30_db_down_after_two_seconds() {
     let far = far(10.0);
-    for delay in [10, 30, 100, 250] {
+    for delay in [20, 50, 100, 250] {
         let mic = mix(&[&echo(&far, SPEAKER, delay, 0.7), &floor(far.len())]);
         let (out, report) = clean(ApmConfig::SPEAKERS, &far, &mic);
         println!("{report:?}");
+        println!("at first {:.0?}", &down(&mic, &out)[..2]);
         check(&format!("echo after {delay} ms"), &down(&mic, &out)[2..], 30.0);
         assert!(report.erle_db.unwrap() > 25.0);
     }
 }
 
 #[test]
-fn loud_echo_is_30_db_down_too() {
+fn echo_louder_than_voices_goes_too() {
     let far = far(10.0);
     let mic = mix(&[&echo(&far, SPEAKER, 60, 3.0), &floor(far.len())]);
     let (out, _) = clean(ApmConfig::SPEAKERS, &far, &mic);
-    check("loud echo", &down(&mic, &out)[2..], 30.0);
+    check("loud echo", &down(&mic, &out)[2..], 25.0);
 }
 
 #[test]
 fn double_talk_keeps_the_near_voice() {
     let (far, talker) = (far(20.0), talker(20.0));
     let floor = floor(far.len());
-    for (coupling, least) in [(0.3, 0.85), (1.0, 0.7)] {
+    for (coupling, least) in [(0.3, 0.85), (1.0, 0.73)] {
         let mic = mix(&[&echo(&far, SPEAKER, 80, coupling), &floor, &talker]);
         let (out, report) = clean(LEVEL, &far, &mic);
         let from = 6 * SECOND;
@@ -96,13 +97,13 @@ fn double_talk_keeps_the_near_voice() {
         let after = intelligible(&talker[from..], &out[from..]);
         let loss = db(&talker[from..], &out[from..]);
         println!("coupling {coupling}: STOI {before:.3} -> {after:.3}, {loss:.1} dB lost, {report:?}");
-        assert!(after > least && after > before - 0.02, "{before:.3} -> {after:.3}");
+        assert!(after > least && after > before - 0.04, "{before:.3} -> {after:.3}");
         assert!(loss < 3.0, "{loss:.1} dB");
     }
 }
 
 #[test]
-fn a_change_of_delay_is_followed_within_two_seconds() {
+fn a_change_of_delay_is_followed_within_a_second() {
     let far = far(16.0);
     let floor = floor(far.len());
     let cut = 10 * SECOND;
@@ -112,14 +113,13 @@ fn a_change_of_delay_is_followed_within_two_seconds() {
         let mic = mix(&[&changed, &floor]);
         let (out, _) = clean(LEVEL, &far, &mic);
         let down = down(&mic, &out);
-        println!("{first} -> {then} ms: {:.0?}", &down[10..12]);
-        check("before", &down[3..10], 28.0);
-        check("after", &down[12..], 28.0);
+        check(&format!("before {first} -> {then} ms"), &down[3..10], 28.0);
+        check(&format!("the first second {:.0} dB, then", down[10]), &down[11..], 28.0);
     }
 }
 
 #[test]
-fn a_moved_laptop_is_learnt_within_two_seconds() {
+fn a_moved_laptop_is_learnt_within_a_second() {
     let far = far(16.0);
     let cut = 10 * SECOND;
     let (a, b) = (echo(&far, SPEAKER, 80, 0.7), echo(&far, room::ELSEWHERE, 80, 0.7));
@@ -127,8 +127,7 @@ fn a_moved_laptop_is_learnt_within_two_seconds() {
     let mic = mix(&[&moved, &floor(far.len())]);
     let (out, _) = clean(LEVEL, &far, &mic);
     let down = down(&mic, &out);
-    println!("{:.0?}", &down[10..12]);
-    check("after", &down[12..], 28.0);
+    check("after", &down[11..], 28.0);
 }
 
 #[test]
@@ -155,12 +154,30 @@ fn drift_is_heard_under_double_talk_too() {
 }
 
 #[test]
-fn without_an_echo_no_drift_is_imagined() {
+fn without_an_echo_none_is_imagined() {
     let (far, talker) = (far(24.0), talker(24.0));
     let mic = mix(&[&talker, &floor(far.len())]);
-    let (_, report) = clean(LEVEL, &far, &mic);
+    let (out, report) = clean(LEVEL, &far, &mic);
+    let score = intelligible(&talker[6 * SECOND..], &out[6 * SECOND..]);
+    println!("STOI {score:.3}, {report:?}");
+    assert!(report.align.drift_ppm.abs() < 20.0 && report.relearnt == 0, "{report:?}");
+    assert!(score > 0.9, "{score:.3}");
+}
+
+#[test]
+fn a_hum_that_fits_everywhere_misleads_nobody() {
+    // Ten seconds of voice, then a buzz of 150 Hz and its harmonics: its echo is alike at every
+    // lag of 6.7 ms.
+    let mut far = far(20.0);
+    for (i, sample) in far.iter_mut().enumerate().skip(10 * SECOND) {
+        let phase = i as f32 * 150.0 / SECOND as f32;
+        *sample = 0.1 * (phase.fract() - 0.5);
+    }
+    let mic = mix(&[&echo(&far, SPEAKER, 80, 0.7), &floor(far.len())]);
+    let (out, report) = clean(LEVEL, &far, &mic);
     println!("{report:?}");
-    assert!(report.align.drift_ppm.abs() < 20.0, "{report:?}");
+    check("voice, then buzz", &down(&mic, &out)[3..], 20.0);
+    assert!(report.align.drift_ppm.abs() < 30.0 && report.relearnt <= 1, "{report:?}");
 }
 
 /// Loudspeaker and microphone of two clocks, each in lumps of its own, as two callbacks see them.
