@@ -11,9 +11,9 @@
 
 use crate::media::seams::{BLOCK, Pcm};
 
-/// Sound that waits at the start and after a breakdown: two blocks, so that either side may be
-/// late by that much.
-const CUSHION: usize = 2 * BLOCK;
+/// Sound that waits at the start and after a breakdown: a block, so that either side may be late
+/// by that much.
+const CUSHION: usize = BLOCK;
 /// More than this never waits: 200 ms.
 const MOST: usize = 20 * BLOCK;
 /// Sound kept after it was read, for stepping back: 300 ms.
@@ -60,6 +60,10 @@ pub struct Aligner {
     offset: f64,
     /// Blocks played since the last captured one.
     pushed: usize,
+    /// How far to step back when the queue drained.
+    cushion: f64,
+    /// Shifted of its own accord since last asked.
+    slipped: f64,
     table: Vec<f32>,
     missing: u64,
     dropped: f64,
@@ -73,6 +77,8 @@ impl Default for Aligner {
             rate: 0.0,
             offset: 0.0,
             pushed: 0,
+            cushion: CUSHION as f64,
+            slipped: 0.0,
             table: table(),
             missing: 0,
             dropped: 0.0,
@@ -86,22 +92,21 @@ impl Aligner {
         self.pushed += 1;
         self.sound.extend_from_slice(played);
         if self.waiting() > MOST as f64 {
-            self.shift(self.waiting() - CUSHION as f64);
+            self.slipped += self.shift(self.waiting() - self.cushion);
         }
     }
 
     /// The reference for the next captured block.
     pub fn take(&mut self) -> Pcm {
-        let recent = (CUSHION + BLOCK) as f64;
+        let recent = self.cushion + NEEDED as f64;
         if self.pushed > STALL && self.waiting() > recent {
-            self.shift(self.waiting() - recent);
+            self.slipped += self.shift(self.waiting() - recent);
         }
         let short = NEEDED as f64 - self.waiting();
         if short > 0.0 {
             self.missing += 1;
             if self.pushed > 0 {
-                // The queue drained: back to the cushion.
-                self.shift(-(CUSHION as f64));
+                self.slipped += self.shift(-self.cushion);
             } else {
                 let silence = self.sound.len() + short.ceil() as usize;
                 self.sound.resize(silence, 0.0);
@@ -168,7 +173,19 @@ impl Aligner {
         }
     }
 
-    fn waiting(&self) -> f64 {
+    /// Steps back by so many samples when the queue drains from now on: as far as the echo's lag
+    /// allows, so that it doesn't drain again soon.
+    pub fn hold(&mut self, samples: f64) {
+        self.cushion = samples.clamp(CUSHION as f64, (MOST / 2) as f64);
+    }
+
+    /// By how much it shifted of its own accord (drained, or too full) since last asked.
+    pub fn slipped(&mut self) -> f64 {
+        std::mem::take(&mut self.slipped)
+    }
+
+    /// Samples that wait.
+    pub fn waiting(&self) -> f64 {
         self.sound.len() as f64 - self.at
     }
 }
@@ -214,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_come_out_as_they_went_in_two_blocks_later() {
+    fn blocks_come_out_as_they_went_in_one_block_later() {
         let mut aligner = Aligner::default();
         let mut out = Vec::new();
         for block in 0..200 {

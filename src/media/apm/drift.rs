@@ -50,8 +50,6 @@ pub struct Heard {
     pub lag: f64,
     /// Rate of playing against capturing minus 1, when it is known.
     pub rate: Option<f64>,
-    /// It is elsewhere than before, and has been for several looks.
-    pub jumped: bool,
 }
 
 /// Follows the lag of an echo.
@@ -104,9 +102,7 @@ impl DriftEar {
         }
         let lag = self.lag()? * DOWN as f64;
         let now = f64::from(self.blocks) * BLOCK as f64;
-        let jumped = self.follow((now, offset - lag));
-        let known = jumped || self.astray.is_empty();
-        known.then(|| Heard { lag, rate: self.rate(), jumped })
+        self.follow((now, offset - lag)).then(|| Heard { lag, rate: self.rate() })
     }
 
     /// The reference was shifted.
@@ -163,8 +159,8 @@ impl DriftEar {
         Some(best as f64 + shift.clamp(-0.5, 0.5))
     }
 
-    /// Adds a point to the track, or begins a new one after several that lie elsewhere together:
-    /// then true.
+    /// Adds a point to the track, or begins a new one after several that lie elsewhere together.
+    /// False: this point is on no track.
     fn follow(&mut self, point: (f64, f64)) -> bool {
         let near = |track: &VecDeque<(f64, f64)>| match (line(track), track.back()) {
             (_, None) => true,
@@ -180,7 +176,7 @@ impl DriftEar {
             if self.track.len() > MEMORY {
                 self.track.pop_front();
             }
-            return false;
+            return true;
         }
         if !near(&self.astray) {
             self.astray.clear();

@@ -82,6 +82,11 @@ pub trait CaptureProcessor: Send {
     /// microphone that has nothing in time has not moved on.
     fn capture(&mut self, block: &mut Pcm);
 
+    /// What the devices say of their delay: from [`CaptureProcessor::render`] to the loudspeaker
+    /// plus from the microphone to [`CaptureProcessor::capture`]. Optional, need not be exact,
+    /// and heeded only until an echo was heard: then that counts.
+    fn expect(&mut self, _devices: Duration) {}
+
     /// How much later than its input the output is, without the devices.
     fn delay(&self) -> Duration;
 

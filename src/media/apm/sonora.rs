@@ -14,16 +14,15 @@ use super::{ApmConfig, ApmReport, CaptureProcessor, Noise};
 use crate::media::seams::{BLOCK, Pcm, SAMPLE_RATE};
 use sonora::config::{
     AdaptiveDigital, EchoCanceller, GainController2, HighPassFilter, MaxProcessingRate,
-    NoiseSuppression, NoiseSuppressionLevel, Pipeline,
+    NoiseSuppression, NoiseSuppressionLevel, Pipeline, TransparentModeType,
 };
 use sonora::{AudioProcessing, Config, StreamConfig};
 use std::time::Duration;
 
 /// Echo this far behind its reference, in 48 kHz samples (20 ms), is where AEC3 looks first.
 const GOOD_LAG: f64 = 960.0;
-/// Least and largest distance that is left alone: 8 and 40 ms. AEC3 can't look ahead; and
-/// reference that is held back here can be handed out sooner when the delay shrinks.
-const FINE_LAG: std::ops::Range<f64> = 384.0..1920.0;
+/// Nearer than this (8 ms) is too near: AEC3 can't look ahead.
+const LEAST_LAG: f64 = 384.0;
 /// A jump that could be made good to this precision (1 ms) is none to AEC3.
 const UNNOTICED: f64 = 48.0;
 /// Blocks for which a new canceller is left in peace: 3 s.
@@ -84,35 +83,50 @@ impl Cleaner {
     /// echo's rate.
     fn align(&mut self, reference: &Pcm, captured: &Pcm) {
         self.young = self.young.saturating_sub(1);
+        let slipped = self.aligner.slipped();
+        if slipped != 0.0 {
+            self.ear.shifted();
+        }
+        if slipped < 0.0 && self.anchor.is_some() {
+            // Drained: the echo is nearer now. After too much it is most likely as near as before.
+            self.anchor = self.anchor.map(|anchor| anchor + slipped);
+            self.relearn();
+        }
         let Some(heard) = self.ear.listen(reference, captured, self.aligner.offset()) else {
             return;
         };
-        let wanted = match self.anchor {
-            Some(anchor) if heard.jumped => anchor,
-            _ if FINE_LAG.contains(&heard.lag) => heard.lag,
-            // Far, but AEC3 has got used to it.
-            Some(_) if heard.lag > FINE_LAG.start => heard.lag,
-            _ => GOOD_LAG,
+        let displaced = self.anchor.filter(|anchor| (anchor - heard.lag).abs() > UNNOTICED);
+        let wanted = match displaced {
+            Some(anchor) => anchor,
+            None if heard.lag < LEAST_LAG => GOOD_LAG,
+            None => heard.lag,
         };
-        let by = self.aligner.shift(wanted - heard.lag);
-        let lag = heard.lag + by;
+        let mut by = self.aligner.shift(wanted - heard.lag);
+        let regained = self.anchor.is_some_and(|a| (a - heard.lag - by).abs() < UNNOTICED);
+        if (displaced.is_some() || by != 0.0) && !regained && self.young == 0 {
+            // As it is new, it can be given the best.
+            by += self.aligner.shift(GOOD_LAG - heard.lag - by);
+            self.relearn();
+        }
         if by != 0.0 {
             self.ear.shifted();
         }
-        let unused = self.anchor.is_none_or(|anchor| (anchor - lag).abs() > UNNOTICED);
-        if (heard.jumped || by != 0.0) && unused && self.young == 0 {
-            // A new one finds the new delay sooner than one that is used to the old.
-            self.clean = cleaning(self.config);
-            self.young = YOUNG;
-            self.relearnt += 1;
-        }
+        let lag = heard.lag + by;
         self.anchor = Some(lag);
+        self.aligner.hold(self.aligner.waiting() + lag - GOOD_LAG);
         if let Some(rate) = heard.rate
             && (rate - self.aligner.rate()).abs() > ENOUGH
         {
             self.aligner.steer(rate);
         }
         self.heard = Some(heard);
+    }
+
+    /// A new canceller finds a new delay sooner than one that is used to the old.
+    fn relearn(&mut self) {
+        self.clean = cleaning(self.config);
+        self.young = YOUNG;
+        self.relearnt += 1;
     }
 
     /// Everything anew, after a breakdown.
@@ -163,6 +177,13 @@ impl CaptureProcessor for Cleaner {
         *block = if self.silent > TAIL { [0.0; BLOCK] } else { out };
     }
 
+    fn expect(&mut self, devices: Duration) {
+        if self.anchor.is_none() {
+            let held = (devices.as_secs_f64() * 48_000.0 - GOOD_LAG).max(0.0);
+            self.aligner.shift(self.aligner.waiting() - held);
+        }
+    }
+
     fn delay(&self) -> Duration {
         // Measured by the test `the_delay_is_as_told`: high-pass, bands and blocks of AEC3, windows
         // of the noise suppressor. The gain costs none.
@@ -210,7 +231,11 @@ fn cleaning(config: ApmConfig) -> Option<AudioProcessing> {
     };
     let wanted = Config {
         high_pass_filter: config.high_pass.then(HighPassFilter::default),
-        echo_canceller: config.echo.then(EchoCanceller::default),
+        echo_canceller: config.echo.then(|| EchoCanceller {
+            // Notices sooner when there is no echo (a headset after all), and then harms less.
+            transparent_mode: TransparentModeType::Hmm,
+            ..EchoCanceller::default()
+        }),
         noise_suppression: level
             // Learn the noise from what the canceller leaves: echo is none of it (and costs the
             // near voice 0.02–0.03 of STOI under double talk).

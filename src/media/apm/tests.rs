@@ -78,6 +78,22 @@ fn echo_is_30_db_down_after_two_seconds() {
 }
 
 #[test]
+fn what_devices_say_of_their_delay_spares_a_search() {
+    let far = far(8.0);
+    let mic = mix(&[&echo(&far, SPEAKER, 120, 0.7), &floor(far.len())]);
+    for millis in [100, 60, 130] {
+        let mut cleaner = Cleaner::new(LEVEL);
+        cleaner.expect(std::time::Duration::from_millis(millis));
+        let out = run(&mut cleaner, &far, &mic);
+        let report = cleaner.report();
+        println!("{report:?}");
+        check(&format!("told {millis} ms"), &down(&mic, &out), 28.0);
+        assert_eq!(report.relearnt, 0);
+        assert!(report.align.waiting_ms > millis as f32 - 30.0);
+    }
+}
+
+#[test]
 fn echo_louder_than_voices_goes_too() {
     let far = far(10.0);
     let mic = mix(&[&echo(&far, SPEAKER, 60, 3.0), &floor(far.len())]);
@@ -119,7 +135,7 @@ fn a_change_of_delay_is_followed_within_a_second() {
 }
 
 #[test]
-fn a_moved_laptop_is_learnt_within_a_second() {
+fn a_moved_laptop_is_learnt_within_two_seconds() {
     let far = far(16.0);
     let cut = 10 * SECOND;
     let (a, b) = (echo(&far, SPEAKER, 80, 0.7), echo(&far, room::ELSEWHERE, 80, 0.7));
@@ -127,7 +143,7 @@ fn a_moved_laptop_is_learnt_within_a_second() {
     let mic = mix(&[&moved, &floor(far.len())]);
     let (out, _) = clean(LEVEL, &far, &mic);
     let down = down(&mic, &out);
-    check("after", &down[11..], 28.0);
+    check("after", &down[12..], 28.0);
 }
 
 #[test]
@@ -166,9 +182,9 @@ fn without_an_echo_none_is_imagined() {
 
 #[test]
 fn a_hum_that_fits_everywhere_misleads_nobody() {
-    // Ten seconds of voice, then a buzz of 150 Hz and its harmonics: its echo is alike at every
+    // Ten seconds of voice, then five of a buzz of 150 Hz and its harmonics: its echo is alike at every
     // lag of 6.7 ms.
-    let mut far = far(20.0);
+    let mut far = far(15.0);
     for (i, sample) in far.iter_mut().enumerate().skip(10 * SECOND) {
         let phase = i as f32 * 150.0 / SECOND as f32;
         *sample = 0.1 * (phase.fract() - 0.5);
