@@ -6,6 +6,7 @@ use facetty::call::{Admit, Call, CallConfig, Event, Tracks};
 use facetty::config::{PatternKind, VideoSpec};
 use facetty::identity::{DisplayName, IdentityKey};
 use facetty::invite::Invite;
+use facetty::media::apm::ApmConfig;
 use facetty::media::frame::{Size, Want};
 use facetty::media::sink::null::Null;
 use facetty::media::source::voice::{Speech, Voice};
@@ -64,6 +65,7 @@ async fn call() -> Result<(), Box<dyn Error>> {
             ..VideoOptions::new(start)
         };
         let ends = MediaEnds {
+            apm: ApmConfig::OFF,
             video: Some(open_video(&VideoSpec::Pattern(PatternKind::Face), options)?),
             view: Box::new(Null::new(TILE)),
             mic: Some(Box::new(Voice::new(speech, start))),

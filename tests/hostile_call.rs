@@ -10,6 +10,7 @@ use facetty::config::{PatternKind, VideoSpec};
 use facetty::identity::handshake::{self, Transcript};
 use facetty::identity::{DisplayName, IdentityKey};
 use facetty::invite::Invite;
+use facetty::media::apm::ApmConfig;
 use facetty::media::frame::{CodedVideo, RawFrame, Size, Want};
 use facetty::media::seams::{FrameSink, SinkLost};
 use facetty::media::source::voice::{Speech, Voice};
@@ -149,6 +150,7 @@ impl Stage {
             ..VideoOptions::new(self.origin)
         };
         let ends = MediaEnds {
+            apm: ApmConfig::OFF,
             video: Some(open_video(&VideoSpec::Pattern(PatternKind::Face), video).expect("face")),
             view: Box::new(Screen(seen.clone())),
             mic: Some(Box::new(Voice::new(Speech::new(u64::from(n), 0, 1), self.origin))),

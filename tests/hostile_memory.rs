@@ -10,6 +10,7 @@ use facetty::call::{Admit, Call, CallConfig, Tracks};
 use facetty::identity::handshake::{self, Transcript};
 use facetty::identity::{DisplayName, IdentityKey};
 use facetty::invite::Invite;
+use facetty::media::apm::ApmConfig;
 use facetty::media::frame::{Size, Want};
 use facetty::media::sink::null::Null;
 use facetty::node::{Clock, MediaEnds, Node, NodeConfig, NodeHandle, NodeView, Runner};
@@ -132,6 +133,7 @@ impl Door {
         let size = Size::new(80, 48);
         let want = Want { size, decifps: 150, max_kbps: 0, paused: false, focus: false };
         let ends = MediaEnds {
+            apm: ApmConfig::OFF,
             video: None,
             view: Box::new(Null::new(want)),
             mic: None,

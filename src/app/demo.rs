@@ -12,6 +12,7 @@ use crate::call::{Admit, Call, CallConfig, Command as CallCommand, Event, LinkVi
 use crate::config::{PatternKind, VideoSpec};
 use crate::identity::{DisplayName, Fingerprint, IdentityKey};
 use crate::invite::Invite;
+use crate::media::apm::ApmConfig;
 use crate::media::frame::Size;
 use crate::media::sink::null::NoSpeaker;
 use crate::media::source::voice::{Speech, Voice};
@@ -197,6 +198,7 @@ async fn set_up(
         };
         let pattern = VideoSpec::Pattern(PatternKind::Face);
         let ends = MediaEnds {
+            apm: ApmConfig::OFF,
             video: Some(source::open_video(&pattern, video).map_err(|e| bug(&e))?),
             view: Box::new(ScreenSink {
                 pictures: Arc::clone(&pictures),

@@ -436,6 +436,13 @@ impl Lines {
                 "packets": packets,
             },
             "mic_level": -i32::from(view.media.audio.mic_level),
+            "cleaned": view.media.audio.apm.map(|apm| json!({
+                "erle_db": apm.erle_db,
+                "echo_delay_ms": apm.align.lag_ms,
+                "drift_ppm": apm.align.drift_ppm,
+                "noise_db": apm.noise_db,
+                "gain_db": apm.gain_db,
+            })),
             "received": received(view),
             "dropped": {
                 "malformed": view.call.counters.malformed,

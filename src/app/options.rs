@@ -77,6 +77,8 @@ pub struct MediaOptions {
     pub view: ViewSpec,
     /// Where received sound goes.
     pub speaker: SpeakerSpec,
+    /// The microphone doesn't hear the loudspeaker: no echo to cancel.
+    pub headset: bool,
     /// Tile to ask of the others; `None`: what the view can show.
     pub tile: Option<Size>,
     /// Highest frame rate, in tenths of a frame per second; `None`: what the view can show.

@@ -6,6 +6,7 @@ use crate::app::options::{Admit, Callee, MediaOptions, PartyOptions, Way};
 use crate::call::{self, Call, CallConfig, CallError, Tracks};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec};
 use crate::identity::{IdentityKey, IdentityPublic};
+use crate::media::apm::ApmConfig;
 use crate::media::device::{Mic, Speaker};
 use crate::media::frame::Size;
 use crate::media::seams::{FrameSink, FrameSource, PcmSink, PcmSource};
@@ -97,7 +98,7 @@ pub fn assemble(
     let endpoint =
         Endpoint::bind(Socket::Udp(socket), seed, options).map_err(|e| cannot_bind(&e))?;
     let decifps = party.media.decifps.unwrap_or(300);
-    let ends = MediaEnds { video, view, mic, speaker, origin, decifps };
+    let ends = MediaEnds { video, view, mic, speaker, apm: apm(&party.media), origin, decifps };
     let config = NodeConfig { runner: Runner::Threads, clock, witness: None, rng };
     let (node, handle) = Node::new(call, endpoint, ends, tracks, config)
         .map_err(|e| Failure::new(Exit::Bug, format_args!("cannot start a thread: {e}")))?;
@@ -205,6 +206,15 @@ pub fn open_mic(
     match opened {
         Ok(source) => Ok(Some(source)),
         Err(error) => unavailable(&error, media.audio_chosen, "sound", notes),
+    }
+}
+
+/// What a real microphone hears is cleaned; files and drawn voices are clean.
+fn apm(media: &MediaOptions) -> ApmConfig {
+    match media.audio {
+        AudioSpec::Mic if media.headset => ApmConfig::HEADSET,
+        AudioSpec::Mic => ApmConfig::SPEAKERS,
+        _ => ApmConfig::OFF,
     }
 }
 

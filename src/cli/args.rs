@@ -107,6 +107,10 @@ pub(super) struct PartyArgs {
     #[arg(long, value_name = "SINK", help_heading = "Sources and sinks")]
     pub speaker: Option<SpeakerSpec>,
 
+    /// You wear a headset: the microphone doesn't hear the loudspeaker, so no echo is cancelled
+    #[arg(long, help_heading = "Sources and sinks")]
+    pub headset: bool,
+
     /// Picture size to ask of the others [default: what the view can show]
     #[arg(long, value_name = "WxH", value_parser = parse_tile, help_heading = "Sources and sinks")]
     pub tile: Option<Size>,

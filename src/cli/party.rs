@@ -129,6 +129,7 @@ fn media(
         audio: audio.unwrap_or(default_audio()),
         view,
         speaker: speaker.unwrap_or_default(),
+        headset: args.headset || settings.headset.unwrap_or(false),
         tile: args.tile,
         decifps: args.fps,
         graphics,

@@ -1,6 +1,7 @@
 //! The sound side: microphone → Opus, and jitter buffers → mix → loudspeaker, on one 10 ms tick.
 
 use super::side::Side;
+use crate::media::apm::{self, ApmConfig, ApmReport, CaptureProcessor};
 use crate::media::engine::audio::{AudioEngine, AudioSettings, AudioStats};
 use crate::media::frame::CodedAudio;
 use crate::media::seams::{BLOCK, PcmSink, PcmSource};
@@ -48,6 +49,8 @@ pub struct AudioView {
     pub members: BTreeMap<MemberId, AudioStats>,
     /// Blocks the microphone did not have in time.
     pub starved: u64,
+    /// What is done to captured sound, and how well; `None`: nothing.
+    pub apm: Option<ApmReport>,
     /// Microphone and loudspeaker in their own words.
     pub devices: (String, String),
 }
@@ -56,6 +59,8 @@ pub struct AudioView {
 pub(super) struct AudioSide {
     mic: Option<Box<dyn PcmSource>>,
     speaker: Option<Box<dyn PcmSink>>,
+    /// Takes echo and noise off captured sound; `None`: leave it.
+    processor: Option<Box<dyn CaptureProcessor>>,
     /// An audio track exists at all (a lost microphone still sends silence).
     track: bool,
     engine: AudioEngine,
@@ -71,6 +76,7 @@ impl AudioSide {
     pub(super) fn new(
         mic: Option<Box<dyn PcmSource>>,
         speaker: Option<Box<dyn PcmSink>>,
+        apm: ApmConfig,
         origin: Instant,
         mic_on: bool,
         witness: Option<Arc<dyn super::Witness>>,
@@ -81,6 +87,7 @@ impl AudioSide {
         );
         Self {
             track: mic.is_some(),
+            processor: (apm != ApmConfig::OFF && mic.is_some()).then(|| apm::processor(apm)),
             mic,
             speaker,
             engine: AudioEngine::new(origin),
@@ -101,7 +108,12 @@ impl AudioSide {
         let mut delay = Duration::ZERO;
         if let Some(mic) = &mut self.mic {
             match mic.read(now) {
-                Ok(Some(pcm)) => block = pcm,
+                Ok(Some(pcm)) => {
+                    block = pcm;
+                    if let Some(processor) = &mut self.processor {
+                        processor.capture(&mut block);
+                    }
+                }
                 Ok(None) => self.view.starved += 1,
                 Err(lost) => {
                     out.push(AudioEvent::Lost(lost.what, lost.why));
@@ -111,6 +123,9 @@ impl AudioSide {
         }
         if let Some(mic) = &self.mic {
             delay = mic.delay();
+        }
+        if let Some(processor) = &self.processor {
+            delay += processor.delay();
         }
         self.view.mic_level = crate::media::dsp::level_dbov(&block);
         let captured = now.mono.checked_sub(delay).unwrap_or(now.mono);
@@ -129,6 +144,11 @@ impl AudioSide {
             for (member, zero) in self.engine.clocks() {
                 witness.heard(member, zero, now);
             }
+        }
+        if let Some(processor) = self.processor.as_mut().filter(|_| self.speaker.is_some()) {
+            processor.render(&block);
+            let captured = self.mic.as_ref().map_or(Duration::ZERO, |mic| mic.delay());
+            processor.expect(delay + captured);
         }
         if let Some(speaker) = &mut self.speaker
             && let Err(lost) = speaker.write(&block, now)
@@ -170,10 +190,83 @@ impl Side for AudioSide {
         }
         if self.ticks.is_multiple_of(10) {
             self.view.members = self.engine.stats();
+            self.view.apm = self.processor.as_ref().map(|processor| processor.report());
             for (member, zero) in self.engine.clocks() {
                 out.push(AudioEvent::Clock(member, zero));
             }
             out.push(AudioEvent::Stats(self.view.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::engine::audio::AudioEngine;
+    use crate::media::seams::{Pcm, SinkLost, SourceLost};
+    use crate::media::source::voice::{Speech, Voice};
+    use crate::time::Wall;
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    /// A loudspeaker in front of a microphone: what is played is heard 40 ms later, at half its
+    /// level.
+    #[derive(Clone, Default)]
+    struct Room(Arc<Mutex<VecDeque<Pcm>>>);
+
+    impl PcmSink for Room {
+        fn write(&mut self, block: &Pcm, _now: Now) -> Result<(), SinkLost> {
+            self.0.lock().expect("one thread").push_back(block.map(|s| s * 0.5));
+            Ok(())
+        }
+        fn describe(&self) -> String {
+            "loudspeaker".into()
+        }
+    }
+
+    impl PcmSource for Room {
+        fn read(&mut self, _now: Now) -> Result<Option<Pcm>, SourceLost> {
+            let mut waiting = self.0.lock().expect("one thread");
+            let heard = if waiting.len() > 3 { waiting.pop_front() } else { None };
+            Ok(Some(heard.unwrap_or([0.0; BLOCK])))
+        }
+        fn describe(&self) -> String {
+            "microphone".into()
+        }
+    }
+
+    /// Loudness of what is sent over the last two of eight seconds while Ben speaks, −dBov.
+    fn sent_back(apm: ApmConfig) -> f32 {
+        let origin = tokio::time::Instant::now().into_std();
+        let room = Room::default();
+        let (mic, speaker) = (Box::new(room.clone()), Box::new(room));
+        let mut side = AudioSide::new(Some(mic), Some(speaker), apm, origin, true, None);
+        let mut ben = AudioEngine::new(origin);
+        let mut voice = Voice::new(Speech::new(3, 0, 2), origin);
+        let mut levels = Vec::new();
+        side.anybody = true;
+        for tick in 1..=800u64 {
+            let now = Now { mono: origin + TICK * tick as u32, wall: Wall(0) };
+            let block = voice.read(now).ok().flatten().unwrap_or([0.0; BLOCK]);
+            let mut out = Vec::new();
+            if let Some(packet) = ben.captured(&block, false, now.mono) {
+                side.handle(AudioMessage::Coded(MemberId(1), packet), now, &mut out);
+            }
+            side.step(now, &mut out);
+            if tick > 600 {
+                levels.extend(out.into_iter().filter_map(|event| match event {
+                    AudioEvent::Coded(packet) => Some(f32::from(packet.level)),
+                    _ => None,
+                }));
+            }
+        }
+        levels.iter().sum::<f32>() / levels.len() as f32
+    }
+
+    #[test]
+    fn nobody_hears_their_own_voice_back_from_a_loudspeaker() {
+        let (as_it_is, cleaned) = (sent_back(ApmConfig::OFF), sent_back(ApmConfig::SPEAKERS));
+        assert!(as_it_is < 50.0, "the echo is there: −{as_it_is} dBov");
+        assert!(cleaned > as_it_is + 20.0, "−{as_it_is} dBov, cleaned −{cleaned} dBov");
     }
 }

@@ -120,7 +120,8 @@ impl Node {
             VideoOut::new(ends.video, ends.origin, Arc::clone(&ready), ends.decifps, constant);
         let video_in = VideoIn::new(ends.view, ends.origin);
         let witness = config.witness.clone();
-        let audio = AudioSide::new(ends.mic, ends.speaker, ends.origin, tracks.mic, witness);
+        let audio =
+            AudioSide::new(ends.mic, ends.speaker, ends.apm, ends.origin, tracks.mic, witness);
         let (video_out, video_in, audio) = match config.runner {
             Runner::Inline => {
                 (Hosted::inline(video_out), Hosted::inline(video_in), Hosted::inline(audio))

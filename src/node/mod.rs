@@ -23,6 +23,7 @@ pub use driver::{Node, NodeConfig, NodeHandle};
 pub use view::{LinkReport, MediaView, NodeView, PeerMedia};
 
 use crate::call::{Command, Event};
+use crate::media::apm::ApmConfig;
 use crate::media::frame::{Coded, RawFrame};
 use crate::media::seams::{FrameSink, FrameSource, PcmSink, PcmSource};
 use crate::seal::Receipt;
@@ -84,6 +85,8 @@ pub struct MediaEnds {
     pub mic: Option<Box<dyn PcmSource>>,
     /// Sound out; `None`: nobody listens.
     pub speaker: Option<Box<dyn PcmSink>>,
+    /// What is done to captured sound before it is coded.
+    pub apm: ApmConfig,
     /// Origin of this participant's media clock.
     pub origin: Instant,
     /// Highest frame rate of the own pictures, in tenths of fps.

@@ -209,27 +209,27 @@ struct Curve {
 
 enum Colour {
     /// Of either colour difference.
-    Own(Table),
+    Own(Box<Table>),
     /// Both, per luma shown.
-    Tinted(Ramp),
+    Tinted(Box<Ramp>),
 }
 
 impl Curve {
     fn new(stretch: &Stretch, tint: Tint) -> Self {
         if let Some(ramp) = tint.ramp() {
             let y = Table::new(|level| ramp.luma(stretch.shown(level)));
-            return Self { y, colour: Colour::Tinted(ramp) };
+            return Self { y, colour: Colour::Tinted(Box::new(ramp)) };
         }
         let gain = stretch.colour;
         let own = Table::new(|level| (128.0 + (level - 128.0) * gain).clamp(16.0, 240.0));
-        Self { y: Table::new(|level| stretch.shown(level)), colour: Colour::Own(own) }
+        Self { y: Table::new(|level| stretch.shown(level)), colour: Colour::Own(Box::new(own)) }
     }
 
     /// Shows a picture, calmed if it is stretched. (What is neither stretched nor tinted doesn't
     /// come here, so colour differences are tinted or calmed.)
     fn apply(&self, f: &RawFrame, calm: Option<&mut Calm>, out: &mut RawFrame) {
         let chroma = match &self.colour {
-            Colour::Own(table) => Some(table),
+            Colour::Own(table) => Some(&**table),
             Colour::Tinted(_) => None,
         };
         if let Some(calm) = calm {

@@ -16,6 +16,8 @@ pub struct Settings {
     pub audio: Option<String>,
     /// Default of `--speaker`.
     pub speaker: Option<String>,
+    /// The same as `--headset`.
+    pub headset: Option<bool>,
     /// Default of `--listen`.
     pub listen: Option<String>,
     /// Default of `--graphics`.

@@ -17,8 +17,8 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         let (_, mut keep) = a.keep(self.shadow, first);
         let mut bound: Lanes = std::array::from_fn(|l| a.bound(l));
         if let Some(b) = b {
-            for l in 0..LANES {
-                keep[l] += a.more[l];
+            for (keep, more) in keep.iter_mut().zip(&a.more) {
+                *keep += more;
             }
             b.join(self.shadow, first, &mut keep, &mut bound);
         }

@@ -6,6 +6,7 @@ use crate::call::{Admit, Call, EndReason, Tracks};
 use crate::group::{CheckedCredential, CredentialRefused, Group, LocalMember};
 use crate::identity::{Credential, DisplayName, IdentityKey, LeafKey};
 use crate::invite::Invite;
+use crate::media::apm::ApmConfig;
 use crate::media::frame::{Size, Want};
 use crate::media::sink::null::Null;
 use crate::node::{Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeHandle, Runner};
@@ -279,6 +280,7 @@ fn joiner(name: &str, invite: Invite) -> Result<(Node, NodeHandle), LabError> {
     let size = Size::new(80, 48);
     let want = Want { size, decifps: 100, max_kbps: 0, paused: false, focus: false };
     let ends = MediaEnds {
+        apm: ApmConfig::OFF,
         video: None,
         view: Box::new(Null::new(want)),
         mic: None,

@@ -9,6 +9,7 @@ use crate::call::{Admit, Call, CallConfig, Event, Tracks};
 use crate::config::{PatternKind, VideoSpec};
 use crate::identity::IdentityKey;
 use crate::invite::Invite;
+use crate::media::apm::ApmConfig;
 use crate::media::frame::{Size, Want};
 use crate::media::seams::{FrameSource, PcmSource};
 use crate::media::sink::null::{Counts, Null};
@@ -220,8 +221,15 @@ impl Stack {
         let (video, mic) = self.sources(n, brings)?;
         let origin = instant();
         let tracks = Tracks { mic: mic.is_some(), camera: video.is_some() };
-        let ends =
-            MediaEnds { video, view: Box::new(sink), mic, speaker: None, origin, decifps: DECIFPS };
+        let ends = MediaEnds {
+            video,
+            view: Box::new(sink),
+            mic,
+            speaker: None,
+            apm: ApmConfig::OFF,
+            origin,
+            decifps: DECIFPS,
+        };
         let config = NodeConfig {
             runner: Runner::Inline,
             clock: self.clock,

@@ -6,6 +6,7 @@ use crate::call::{Admit, Call, CallConfig, EndReason, Event, Tracks};
 use crate::config::{AudioSpec, PatternKind, VideoSpec};
 use crate::identity::{DisplayName, IdentityKey};
 use crate::invite::Invite;
+use crate::media::apm::ApmConfig;
 use crate::media::device::Mic;
 use crate::media::frame::Want;
 use crate::media::seams::PcmSource;
@@ -175,7 +176,10 @@ impl Cast {
         };
         let view = Box::new(Eyes::new(self.bench.clone(), index, want));
         let decifps = part.decifps;
-        Ok((MediaEnds { video, view, mic, speaker: None, origin, decifps }, muted))
+        Ok((
+            MediaEnds { video, view, mic, speaker: None, apm: ApmConfig::OFF, origin, decifps },
+            muted,
+        ))
     }
 
     /// Devices and commands live in real time.
