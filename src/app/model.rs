@@ -373,8 +373,8 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
             .collect(),
         line_shows: [
             "that facetty is used (ALPN), addresses of both ends",
-            "sizes and times of packets; sound has constant size, muted or not",
-            "not: sound, pictures, names, identities, keys",
+            "sizes and times of packets; sound is as large when it is muted",
+            "it never shows sound, pictures, names, identities, keys",
         ]
         .map(str::to_owned)
         .to_vec(),

@@ -472,7 +472,7 @@ impl Player {
                     KeyCode::Char('q') | KeyCode::Esc => return Ok(Some(Exit::Ended)),
                     KeyCode::Char('l') if control => self.place(terminal),
                     KeyCode::Char('g') => {
-                        let look = self.painter.look().next(&self.probe.protocols());
+                        let look = self.painter.look().next(&self.probe.looks());
                         self.look_so(look, self.painter.depth(), terminal);
                     }
                     KeyCode::Char('f') => {

@@ -269,6 +269,7 @@ impl<'o> Play<'o> {
             if let Some(epoch) = self.stage.draw(&self.model) {
                 self.shown(epoch);
             }
+            self.model.cut = self.stage.cut();
         }
     }
 

@@ -271,6 +271,11 @@ impl Stage {
         self.board.look.name()
     }
 
+    /// A question was drawn last, but not all of it had room.
+    pub fn cut(&self) -> bool {
+        self.board.cut
+    }
+
     /// Size of a cell in pixels; only the ratio counts.
     pub fn cell_px(&self) -> (u16, u16) {
         self.board.cell_px
@@ -284,7 +289,7 @@ impl Stage {
     /// Next graphics mode.
     pub fn next_graphics(&mut self) {
         (self.auto, self.ladder) = (false, None);
-        self.board.look = self.board.look.next(&self.probe.protocols());
+        self.board.look = self.board.look.next(&self.probe.looks());
         self.board.depth = self.probe.depth;
         self.invalidate();
     }
@@ -524,6 +529,8 @@ pub struct Board {
     pictures: Arc<Pictures>,
     decifps: u16,
     pace: Pace,
+    /// A question is drawn, but not all of it has room.
+    cut: bool,
     /// What a byte costs in the tile where it costs most of those just painted.
     dearest: Option<f32>,
 }
@@ -597,6 +604,7 @@ impl Board {
             pictures,
             decifps,
             pace,
+            cut: false,
             dearest: None,
         }
     }
@@ -706,6 +714,7 @@ impl Board {
         );
         let drawn = drawn.into_inner();
         self.dearest = dearest;
+        self.cut = drawn.cut;
         self.pace.frame();
         self.pace.step(self.decifps, now);
         let decifps = self.pace.limit;

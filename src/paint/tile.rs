@@ -35,13 +35,11 @@ impl Look {
         }
     }
 
-    /// The next one, round and round: modes, then the protocols that the terminal knows.
-    pub fn next(self, known: &[Protocol]) -> Look {
-        let all: Vec<Look> = Mode::ALL
-            .map(Look::Cells)
-            .into_iter()
-            .chain(known.iter().copied().map(Look::Pixels))
-            .collect();
+    /// The next one of these, round and round; one that isn't among them goes on at the first.
+    pub fn next(self, all: &[Look]) -> Look {
+        if all.is_empty() {
+            return self;
+        }
         let at = all.iter().position(|look| *look == self).unwrap_or(all.len() - 1);
         all[(at + 1) % all.len()]
     }
@@ -285,17 +283,19 @@ mod tests {
 
     #[test]
     fn names_and_parsing_agree_and_all_are_visited() {
-        let known = Protocol::ALL;
+        let pixels = Protocol::ALL.into_iter().map(Look::Pixels);
+        let all: Vec<_> = Mode::ALL.into_iter().map(Look::Cells).chain(pixels).collect();
         let mut look = Look::default();
         let mut seen = Vec::new();
         while !seen.contains(&look.name()) {
             seen.push(look.name());
             assert_eq!(look.name().parse(), Ok(look));
-            look = look.next(&known);
+            look = look.next(&all);
         }
         assert_eq!(seen.len(), Look::names().count());
         assert_eq!("oil".parse::<Look>(), Err(UnknownLook));
-        assert_eq!(Look::Pixels(Protocol::Sixel).next(&[]), Look::Cells(Mode::ALL[0]));
+        assert_eq!(Look::Pixels(Protocol::Sixel).next(&all[2..4]), all[2], "not among them");
+        assert_eq!(look.next(&[]), look);
     }
 
     #[test]

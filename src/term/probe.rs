@@ -213,8 +213,7 @@ pub struct Probe {
 const DRAWS_SEXTANTS: [&str; 9] =
     ["kitty", "foot", "wezterm", "ghostty", "contour", "vte", "iterm2", "windows terminal", "rio"];
 /// The same by `TERM`.
-const TERM_DRAWS_SEXTANTS: [&str; 7] =
-    ["kitty", "foot", "wezterm", "ghostty", "contour", "alacritty", "rio"];
+const TERM_DRAWS_SEXTANTS: [&str; 6] = ["kitty", "foot", "wezterm", "ghostty", "contour", "rio"];
 /// Since this version VTE draws sextants itself.
 const VTE_DRAWS_SEXTANTS: u32 = 6200;
 /// Terminals that draw octants (Unicode 16) themselves, by the name they tell, and since when. Older
@@ -289,6 +288,21 @@ impl Probe {
             .into_iter()
             .filter_map(|(has, protocol)| has.then_some(protocol))
             .collect()
+    }
+
+    /// All ways to show pictures that make sense here, plainest first: glyphs that took another room
+    /// than one column are left out.
+    pub fn looks(&self) -> Vec<Look> {
+        let broken = |width: Option<u16>| width.is_some_and(|width| width != 1);
+        let breaks = |mode: &Mode| match mode {
+            Mode::Sextant | Mode::Mixed => broken(self.replies.sextant_width),
+            Mode::Octant | Mode::MixedOctant => {
+                broken(self.replies.sextant_width) || broken(self.replies.octant_width)
+            }
+            _ => false,
+        };
+        let modes = Mode::ALL.into_iter().filter(|mode| !breaks(mode)).map(Look::Cells);
+        modes.chain(self.protocols().into_iter().map(Look::Pixels)).collect()
     }
 
     /// The best way to show pictures: pixels where they cost the terminal next to nothing – in
@@ -460,14 +474,17 @@ fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> De
         ["kitty", "foot", "wezterm", "ghostty", "contour", "iterm2", "konsole", "vte", "mlterm"];
     let by_term = ["kitty", "alacritty", "foot", "ghostty", "wezterm", "contour"];
     let vte = environment.vte();
-    let (depth, reason): (Depth, String) = if environment.has("NO_COLOR") {
-        (Depth::Mono, "no colours: NO_COLOR is set".into())
-    } else if matches!(term, "" | "dumb") {
+    let (depth, reason): (Depth, String) = if matches!(term, "" | "dumb") {
         (Depth::Mono, "no colours: TERM says so".into())
     } else if term == "linux" {
         (Depth::Ansi16, "16 colours: the Linux console".into())
     } else if environment.has("STY") || term.starts_with("screen") && !environment.has("TMUX") {
-        (Depth::Indexed256, "256 colours: inside GNU screen".into())
+        // It turns what it is given into what it believes the outer terminal has.
+        if term.contains("256color") {
+            (Depth::Indexed256, format!("256 colours: inside GNU screen, TERM={term}"))
+        } else {
+            (Depth::Ansi16, format!("16 colours: inside GNU screen, TERM={term}"))
+        }
     } else if matches!(colorterm, "truecolor" | "24bit") {
         (Depth::True, format!("true colour: COLORTERM={colorterm}"))
     } else if known.iter().any(|name| version.starts_with(name))
@@ -548,7 +565,7 @@ mod tests {
             (&xterm, answered(), (Mode::Quadrant, Depth::Indexed256)),
             (&xterm, Replies::default(), (Mode::Quadrant, Depth::Indexed256)),
             (&[("TERM", "xterm-kitty")], named("kitty(0.26)"), (Mode::Mixed, Depth::True)),
-            (&[("TERM", "alacritty")], answered(), (Mode::Mixed, Depth::True)),
+            (&[("TERM", "alacritty")], answered(), (Mode::Quadrant, Depth::True)),
             (
                 &[("TERM", "linux"), ("LANG", "C.UTF-8")],
                 Replies::default(),
@@ -581,7 +598,13 @@ mod tests {
                 Replies::default(),
                 (Mode::Ascii, Depth::Indexed256),
             ),
-            (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], answered(), (Mode::Mixed, Depth::Mono)),
+            // NO_COLOR is about text.
+            (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], answered(), (Mode::Mixed, Depth::True)),
+            (
+                &[("TERM", "screen.xterm"), ("STY", "1.x")],
+                answered(),
+                (Mode::Quadrant, Depth::Ansi16),
+            ),
         ] {
             assert_eq!(decide(pairs, replies), expected, "{pairs:?}");
         }
@@ -643,6 +666,8 @@ mod tests {
             let p = Probe::decide(env(&xterm), replies.clone(), (80, 24), (0, 0));
             assert_eq!(p.octants, draws, "{:?}", replies.version);
             assert_eq!(p.mode == Mode::MixedOctant, draws);
+            let offered = p.looks().contains(&Look::Cells(Mode::Octant));
+            assert_eq!(offered, width.is_none_or(|w| w == 1), "{width:?}");
             let tmux = env(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]);
             assert!(!Probe::decide(tmux, replies, (80, 24), (0, 0)).octants);
         }

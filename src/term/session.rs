@@ -17,8 +17,9 @@ use tokio::time::Instant;
 
 /// Alternate screen, no cursor, bracketed paste, focus reports, default colours, cleared.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[?1004h\x1b[m\x1b[2J\x1b[H";
-/// The reverse; an unfinished synchronized frame is shown first.
-const LEAVE: &[u8] = b"\x1b[?2026l\x1b[m\x1b[?1004l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// The reverse; an unfinished synchronized frame is shown first. Where there is no alternate screen
+/// (GNU screen, as it comes) nothing of ours stays under the shell's prompt, call words least of all.
+const LEAVE: &[u8] = b"\x1b[?2026l\x1b[m\x1b[2J\x1b[H\x1b[?1004l\x1b[?2004l\x1b[?25h\x1b[?1049l";
 /// Ends a control sequence that was cut off by leaving in the middle of a frame.
 const CANCEL: &[u8] = b"\x18";
 /// How long the terminal may take to accept [`LEAVE`]: a hung one mustn't hold up the exit.

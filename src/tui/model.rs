@@ -47,6 +47,8 @@ pub struct Model {
     pub camera: bool,
     /// One passing line ("invite copied").
     pub note: Option<Note>,
+    /// A question stands on the screen, but not all of it can be seen.
+    pub cut: bool,
     pub(super) doubts: Vec<DoubtInfo>,
     pub(super) doubt_since: Option<([u8; 32], Instant)>,
     pub(super) knocks: Vec<KnockInfo>,
@@ -74,6 +76,7 @@ impl Model {
             mic,
             camera,
             note: None,
+            cut: false,
             doubts: Vec::new(),
             doubt_since: None,
             knocks: Vec::new(),

@@ -14,8 +14,7 @@ pub const YOU: &str = "you";
 /// Waiting: title of the invite.
 pub const INVITE: &str = "Invite";
 /// Waiting: what to do with it.
-pub const INVITE_HOW: &str =
-    "Send it to one person over a channel you trust. They type: facetty join";
+pub const INVITE_HOW: &str = "Send it over a channel you trust. They type: facetty join";
 /// Waiting: nothing leaves before admission.
 pub const JOIN_SAFE: &str = "Nothing of you is captured for others before you are let in.";
 /// Waiting: only private addresses.
@@ -49,6 +48,10 @@ pub const STATS: &str = "Figures";
 pub const HELP: &str = "Keys";
 /// Pane titles.
 pub const EXPLAIN: &str = "What you are looking at";
+/// Instead of call words that are still being computed.
+pub const ONE_MOMENT: &str = "one moment";
+/// A question of which not everything can be seen is not answered with yes.
+pub const CUT: &str = "make the window larger: not all of the question can be seen";
 /// Above the call words.
 pub const WORDS_HOW: &str = "Call words: read them to each other";
 /// When all fits but the room.

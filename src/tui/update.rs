@@ -85,6 +85,11 @@ impl Model {
         if guarded && !matches!(action, Some(Action::LeaveNow | Action::Suspend | Action::Redraw)) {
             return None;
         }
+        // Nobody is let in by a question that can't be read. "No" needs no reading.
+        if self.cut && matches!(action, Some(Action::Admit | Action::Believe)) {
+            self.tell(strings::CUT, now);
+            return None;
+        }
         if self.removing.is_some() && !matches!(action, Some(Action::RemoveNow | Action::LeaveNow))
         {
             self.removing = None;
@@ -442,6 +447,22 @@ mod tests {
         let mut model = knocked(t);
         model.set_knocks(vec![samples::knock(4)], at(t, 600));
         assert_eq!(down(&mut model, 'a', at(t, 700)), Some(Command::Admit(4)));
+    }
+
+    #[test]
+    fn nobody_is_let_in_by_a_question_that_is_cut_off() {
+        let t = start();
+        let mut model = knocked(t);
+        model.cut = true;
+        assert_eq!(down(&mut model, 'a', at(t, 800)), None);
+        assert!(model.note.is_some() && model.knock().is_some());
+        assert_eq!(down(&mut model, 'd', at(t, 810)), Some(Command::Decline(4)));
+        let mut model = samples::call();
+        model.set_doubts(vec![samples::doubt(true)], t);
+        model.cut = true;
+        assert_eq!(down(&mut model, 'a', at(t, 800)), None);
+        model.cut = false;
+        assert_eq!(down(&mut model, 'a', at(t, 900)), Some(Command::Believe([7; 32])));
     }
 
     #[test]

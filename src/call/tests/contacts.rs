@@ -160,3 +160,17 @@ fn words_verify_those_who_were_there_when_they_were_made() {
     let view = world.parties[ada].call.view();
     assert_eq!(view.members.iter().map(|m| m.compared).collect::<Vec<_>>(), [false, true, false]);
 }
+
+#[test]
+fn call_words_of_an_epoch_before_are_shown_to_nobody() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Any);
+    world.join("Ben Nevis", world.invite(ada));
+    world.run(Duration::from_secs(1));
+    let view = world.parties[ada].call.view();
+    let (epoch, words) = view.words.expect("computed");
+    assert_eq!(epoch, view.epoch);
+    // They take a moment to compute: until then those before are the newest there are.
+    world.parties[ada].call.words = Some((epoch - 1, words));
+    assert!(world.parties[ada].call.view().words.is_none());
+}

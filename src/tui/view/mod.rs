@@ -33,6 +33,8 @@ pub struct Drawn {
     pub tiles: Vec<(TileRole, Rect)>,
     /// The frame of a tile that lies over another one's picture.
     pub over: Option<Rect>,
+    /// A question stands here, and not all of it can be seen.
+    pub cut: bool,
     /// The epoch whose whole roster, every name, stands on this screen.
     pub roster: Option<u64>,
 }
@@ -56,14 +58,14 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             let title = [(strings::NAME.into(), model.theme.strong)];
             pen::row(buf, head.x + 1, head.y, head.width - 2, &title);
             pen::right(buf, head, &screen.fingerprint, model.theme.dim);
-            let (body, question) = questions::make_room(model, body);
+            let (body, question) = questions::make_room(model, now, body);
             let tiles = match model.pane {
                 Some(Pane::Help) => panes::draw(model, body, buf),
                 _ => waiting::draw(model, screen, body, buf),
             };
-            questions::draw(model, now, question, buf);
+            let whole = questions::draw(model, now, question, buf);
             key_bar(model, foot, buf);
-            Drawn { tiles, ..Drawn::default() }
+            Drawn { tiles, cut: !whole, ..Drawn::default() }
         }
         Screen::Call(call) => draw_call(model, call, now, buf),
         Screen::Demo(demo) => {
@@ -72,7 +74,7 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             let tiles = demo::draw(model, demo, body, buf);
             key_bar(model, foot, buf);
             // The facts name everybody who holds keys, for both participants.
-            Drawn { tiles, over: None, roster: Some(demo.epoch[0].min(demo.epoch[1])) }
+            Drawn { tiles, roster: Some(demo.epoch[0].min(demo.epoch[1])), ..Drawn::default() }
         }
     }
 }
@@ -90,17 +92,18 @@ fn draw_call(model: &Model, call: &CallScreen, now: Instant, buf: &mut Buffer) -
     }
     pen::right(buf, Rect { height: 1, ..head }, &clock, theme.dim);
 
-    let (body, question) = questions::make_room(model, body);
+    let (body, question) = questions::make_room(model, now, body);
     let (room, pane) = panes::make_room(model, body);
     let mut tiles = panes::draw(model, pane, buf);
     let (own, over) = tiles::draw(model, call, room, buf);
     tiles.extend(own);
-    questions::draw(model, now, question, buf);
+    let whole = questions::draw(model, now, question, buf);
     status_line(model, call, Rect { height: 1, ..foot }, buf);
     key_bar(model, Rect { y: foot.y + 1, height: foot.height - 1, ..foot }, buf);
 
     let complete = roster.len() <= usize::from(height);
-    Drawn { tiles, over, roster: complete.then_some(call.security.epoch) }
+    let roster = complete.then_some(call.security.epoch);
+    Drawn { tiles, over, cut: !whole, roster }
 }
 
 /// "epoch 7 · 3 hold keys: Ada (verified), Ben (new, added by Ada), you · split, without Cleo".
@@ -208,6 +211,7 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     } else if model.asking_to_leave {
         rows.push(vec![(format!("{} q leave", strings::LEAVE), theme.warn)]);
     }
+    let question = rows.len();
     match &model.screen {
         Screen::Waiting(screen) => {
             rows.extend(waiting::invite_rows(model, screen));
@@ -218,6 +222,9 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
         Screen::Call(call) => {
             rows.push(roster_row(model, call));
             roster = Some((call.security.epoch, rows.len()));
+            if model.pane == Some(Pane::Security) {
+                rows.extend(panes::words(theme, &call.security));
+            }
             for tile in &call.tiles {
                 // Pictures that nobody sees don't come: that is no alarm.
                 let alert = strings::tile_alert(tile).filter(|_| !strings::is_frozen(tile));
@@ -240,7 +247,8 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     for (row, y) in lines.iter().zip(area.y..area.bottom()) {
         pen::row(buf, area.x, y, area.width, row);
     }
-    Drawn { roster, ..Drawn::default() }
+    let cut = until(question) > usize::from(area.height);
+    Drawn { roster, cut, ..Drawn::default() }
 }
 
 fn split(area: Rect, head: u16, foot: u16) -> (Rect, Rect, Rect) {

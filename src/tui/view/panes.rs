@@ -123,15 +123,11 @@ fn people(model: &Model, call: &CallScreen) -> Vec<Row> {
     rows
 }
 
-fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
-    let mut rows: Vec<Row> = vec![vec![
-        (format!("epoch {}", info.epoch), theme.strong),
-        (format!(" · {}", info.suite), theme.dim),
-    ]];
-    rows.push(Vec::new());
-    rows.push(vec![(strings::WORDS_HOW.into(), theme.text)]);
+/// The call words, and whether they were compared.
+pub(super) fn words(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![vec![(strings::WORDS_HOW.into(), theme.text)]];
     match &info.words {
-        None => rows.push(vec![("  one moment".into(), theme.dim)]),
+        None => rows.push(vec![(format!("  {}", strings::ONE_MOMENT), theme.dim)]),
         Some(words) => {
             for four in words.chunks(4) {
                 rows.push(vec![(format!("  {}", four.join(" ")), theme.compare)]);
@@ -150,6 +146,16 @@ fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
         state.push((" they match".into(), theme.dim));
     }
     rows.push(state);
+    rows
+}
+
+fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![vec![
+        (format!("epoch {}", info.epoch), theme.strong),
+        (format!(" · {}", info.suite), theme.dim),
+    ]];
+    rows.push(Vec::new());
+    rows.extend(words(theme, info));
     rows.push(Vec::new());
     if let Some(trouble) = &info.trouble {
         rows.push(vec![(trouble.clone(), theme.warn)]);

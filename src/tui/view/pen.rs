@@ -136,17 +136,24 @@ pub(super) fn boxed(
 }
 
 /// See [`boxed`], without the frame.
-pub(super) fn rows_in(buf: &mut Buffer, area: Rect, theme: &Theme, rows: &[Row], more: &str) {
+pub(super) fn rows_in(
+    buf: &mut Buffer,
+    area: Rect,
+    theme: &Theme,
+    rows: &[Row],
+    more: &str,
+) -> bool {
     let room = usize::from(area.height);
     if room == 0 || area.width == 0 {
-        return;
+        return rows.is_empty();
     }
     let mut lines: Vec<Row> = rows.iter().flat_map(|row| wrap_row(row, area.width)).collect();
     while lines.len() > room {
         let Some(gap) = lines.iter().rposition(Vec::is_empty) else { break };
         lines.remove(gap);
     }
-    if lines.len() > room {
+    let whole = lines.len() <= room;
+    if !whole {
         let hidden = lines.len() - room + 1;
         lines.truncate(room - 1);
         lines.push(vec![(format!("… {hidden} {more}"), theme.dim)]);
@@ -154,6 +161,7 @@ pub(super) fn rows_in(buf: &mut Buffer, area: Rect, theme: &Theme, rows: &[Row],
     for (line, y) in lines.iter().zip(area.y..) {
         row(buf, area.x, y, area.width, line);
     }
+    whole
 }
 
 /// Breaks a row at spaces into rows of at most `room` columns, styles kept; words that are longer

@@ -10,47 +10,40 @@ use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use std::time::Instant;
 
-/// Lines of a question with its frame.
-const LINES: u16 = 7;
-
 /// Splits the room: what stays for pictures, what the question takes (nothing, if there is none).
-pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
-    let lines = match (model.doubt(), model.knock()) {
-        (Some(_), _) => LINES,
-        (None, Some((knock, _))) => LINES + u16::from(warns(knock)),
-        (None, None) => 0,
-    };
+pub(super) fn make_room(model: &Model, now: Instant, area: Rect) -> (Rect, Rect) {
+    let lines = question(model, now).map_or(0, |(_, rows)| {
+        let width = area.width.saturating_sub(4);
+        rows.iter().map(|row| pen::wrap_row(row, width).len() as u16).sum::<u16>() + 2
+    });
     let height = lines.min(area.height);
     let rest = area.height - height;
     (Rect { height: rest, ..area }, Rect { y: area.y + rest, height, ..area })
 }
 
-/// A knock with a line more than usual: the longest of these takes two.
-fn warns(knock: &KnockInfo) -> bool {
-    knock.looks_like.is_some() || matches!(knock.trust, Trust::Changed(_))
-}
-
-pub(super) fn draw(model: &Model, now: Instant, area: Rect, buf: &mut Buffer) {
-    if let Some((doubt, since)) = model.doubt() {
-        let title = vec![(strings::DOUBT.to_string(), model.theme.warn)];
-        let inside = pen::frame(buf, area, border::DOUBLE, model.theme.warn, &title);
-        let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
-        let rows = doubt_rows(model, doubt, since, now);
-        pen::rows_in(buf, inside, &model.theme, &rows, strings::MORE);
-        return;
-    }
-    let Some((knock, since)) = model.knock() else { return };
+/// Title and rows of the question that stands now.
+fn question(model: &Model, now: Instant) -> Option<(Row, Vec<Row>)> {
     let theme = &model.theme;
+    if let Some((doubt, since)) = model.doubt() {
+        let title = vec![(strings::DOUBT.to_string(), theme.warn)];
+        return Some((title, doubt_rows(model, doubt, since, now)));
+    }
+    let (knock, since) = model.knock()?;
     let what = if knock.ring { strings::RING } else { strings::KNOCK };
     let mut title = vec![(what.to_string(), theme.warn)];
     let waiting = model.knocks_waiting();
     if waiting > 1 {
         title.push((format!(" · {} more behind", waiting - 1), theme.dim));
     }
-    let inside = pen::frame(buf, area, border::DOUBLE, theme.warn, &title);
+    Some((title, knock_rows(model, knock, since, now)))
+}
+
+/// Draws the question, if there is one; whether all of it is there to be seen.
+pub(super) fn draw(model: &Model, now: Instant, area: Rect, buf: &mut Buffer) -> bool {
+    let Some((title, rows)) = question(model, now) else { return true };
+    let inside = pen::frame(buf, area, border::DOUBLE, model.theme.warn, &title);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
-    let rows = knock_rows(model, knock, since, now);
-    pen::rows_in(buf, inside, theme, &rows, strings::MORE);
+    pen::rows_in(buf, inside, &model.theme, &rows, strings::MORE)
 }
 
 /// The same where there is room for words only.
@@ -102,6 +95,7 @@ pub(super) fn short_doubt(
     } else {
         vec![("a it is them  d not sure".into(), theme.key)]
     });
+    rows.push(vec![(strings::DOUBT_HOW.into(), theme.warn)]);
     rows
 }
 

@@ -32,7 +32,7 @@ pub(super) fn draw(model: &Model, call: &CallScreen, buf: &mut Buffer) -> Option
     }
     let tiles = tiles::inside(model, tile, body, buf).into_iter().collect();
     state(model, call, tile, foot, buf);
-    Some(Drawn { tiles, over: None, roster: Some(call.security.epoch) })
+    Some(Drawn { tiles, roster: Some(call.security.epoch), ..Drawn::default() })
 }
 
 /// "Ada · mic on · words not compared: i": what doesn't fit is cut at the end.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::tui::keymap::{Key, Press};
-use crate::tui::model::{EveSees, LayoutKind, Track};
+use crate::tui::model::{EveSees, LayoutKind, Track, WordsState};
 use crate::tui::theme::Theme;
 use crate::wire::link::MemberId;
 use std::time::Duration;
@@ -114,6 +114,50 @@ fn no_size_makes_a_view_panic_or_overlap_a_picture() {
             }
         }
     }
+}
+
+#[test]
+fn a_question_that_has_no_room_is_known_to_be_cut() {
+    let now = samples::start() + Duration::from_secs(5);
+    let mut knock = samples::call();
+    knock.set_knocks(vec![samples::knock(1)], samples::start());
+    let mut doubt = samples::call();
+    doubt.set_doubts(vec![samples::doubt(true)], samples::start());
+    for model in [&knock, &doubt] {
+        for (size, cut) in [
+            ((80, 24), false),
+            ((60, 20), false),
+            ((40, 14), false),
+            ((18, 6), true),
+            ((9, 3), true),
+        ] {
+            let (text, drawn) = screen_at(model, now, size);
+            assert_eq!(drawn.cut, cut, "{size:?}\n{text}");
+            assert_eq!(text.contains("more lines"), false, "{size:?}\n{text}");
+        }
+    }
+    let plain = screen_at(&samples::call(), now, (18, 6)).1;
+    assert!(!plain.cut, "there is no question");
+}
+
+#[test]
+fn a_small_window_shows_the_call_words_when_asked() {
+    let words = samples::words();
+    for size in [(80, 11), (36, 11)] {
+        let text = screen(&at_pane('i'), size);
+        assert!(words.iter().all(|word| text.contains(word)), "{size:?}\n{text}");
+    }
+}
+
+#[test]
+fn words_that_are_not_computed_yet_are_not_those_of_before() {
+    let mut model = samples::call();
+    if let Screen::Call(call) = &mut model.screen {
+        call.security.words = None;
+        call.status.words = WordsState::Computing;
+    }
+    let text = screen(&model, (80, 24));
+    assert!(text.contains("one moment") && text.contains("words: one moment"), "{text}");
 }
 
 #[test]

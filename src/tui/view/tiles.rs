@@ -209,20 +209,25 @@ pub(super) fn inside(
 
 /// Until they are compared, the call words stand beside the pictures.
 fn shows_words(call: &CallScreen) -> bool {
-    call.security.words.is_some() && call.status.words != WordsState::Compared
+    call.status.words != WordsState::Compared
 }
 
 /// The call words.
 fn words(model: &Model, call: &CallScreen, area: Rect, buf: &mut Buffer) {
     let theme = &model.theme;
-    let Some(words) = call.security.words.as_ref().filter(|_| area.height >= 8) else { return };
+    if area.height < 8 {
+        return;
+    }
     let mut rows: Vec<Row> = vec![Vec::new(), vec![("call words".into(), theme.dim)], Vec::new()];
-    for pair in words.chunks(2) {
+    if call.security.words.is_none() {
+        rows.push(vec![(strings::ONE_MOMENT.into(), theme.dim)]);
+    }
+    for pair in call.security.words.iter().flat_map(|words| words.chunks(2)) {
         let second = pair.get(1).map_or("", String::as_str);
         rows.push(vec![(format!("{:<10}{second}", pair[0]), theme.compare)]);
     }
     rows.push(Vec::new());
-    rows.push(vec![("read aloud, compare: i".into(), theme.dim)]);
+    rows.push(vec![("compare aloud: i".into(), theme.dim)]);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     pen::rows_in(buf, area, theme, &rows, strings::MORE);
 }
