@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("group", 1),
     ("seal", 1),
     ("ledger", 1),
+    ("media/apm", 1),
     ("media/codec", 1),
     ("media/dsp", 1),
     ("media/playout", 1),

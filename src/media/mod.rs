@@ -1,5 +1,6 @@
 //! The media path: sources → codec → (seal, network, open) → playout → sinks.
 
+pub mod apm;
 pub mod codec;
 pub mod device;
 pub mod dsp;

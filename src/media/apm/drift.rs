@@ -165,7 +165,8 @@ impl DriftEar {
         let near = |track: &VecDeque<(f64, f64)>| match (line(track), track.back()) {
             (_, None) => true,
             (Some(line), _) if track.len() >= FEW => {
-                (line.at(point.0) - point.1).abs() < JUMP + 3.0 * line.error * (point.0 - line.middle).abs()
+                (line.at(point.0) - point.1).abs()
+                    < JUMP + 3.0 * line.error * (point.0 - line.middle).abs()
             }
             // Not known yet: anything that two clocks may do.
             (_, Some(last)) => (last.1 - point.1).abs() < JUMP + 1e-3 * (point.0 - last.0),

@@ -154,7 +154,8 @@ impl CaptureProcessor for Cleaner {
             reference = self.aligner.take();
             self.align(&reference, block);
         }
-        self.silent = if block.iter().all(|s| *s == 0.0) { self.silent.saturating_add(1) } else { 0 };
+        self.silent =
+            if block.iter().all(|s| *s == 0.0) { self.silent.saturating_add(1) } else { 0 };
         let mut clean = *block;
         if let Some(processing) = &mut self.clean {
             let mut echoed = [0.0; BLOCK];
@@ -286,7 +287,8 @@ fn mend(block: &mut Pcm) -> u64 {
     let mut mended = 0;
     for sample in block {
         if !(-1.0..=1.0).contains(sample) {
-            *sample = if sample.is_nan() || sample.is_infinite() { 0.0 } else { sample.clamp(-1.0, 1.0) };
+            *sample =
+                if sample.is_nan() || sample.is_infinite() { 0.0 } else { sample.clamp(-1.0, 1.0) };
             mended += 1;
         }
     }

@@ -112,7 +112,9 @@ fn double_talk_keeps_the_near_voice() {
         let before = intelligible(&talker[from..], &mic[from..]);
         let after = intelligible(&talker[from..], &out[from..]);
         let loss = db(&talker[from..], &out[from..]);
-        println!("coupling {coupling}: STOI {before:.3} -> {after:.3}, {loss:.1} dB lost, {report:?}");
+        println!(
+            "coupling {coupling}: STOI {before:.3} -> {after:.3}, {loss:.1} dB lost, {report:?}"
+        );
         assert!(after > least && after > before - 0.04, "{before:.3} -> {after:.3}");
         assert!(loss < 3.0, "{loss:.1} dB");
     }
@@ -306,8 +308,7 @@ fn a_render_stall_does_no_harm() {
     let report = cleaner.report();
     println!("{report:?}");
     assert!(report.align.missing >= 250);
-    let score =
-        intelligible(&talker[stall + SECOND..resume], &out[stall + SECOND..resume]);
+    let score = intelligible(&talker[stall + SECOND..resume], &out[stall + SECOND..resume]);
     println!("STOI in the stall {score:.3}");
     assert!(score > 0.85);
     check("after", &down(&mic, &out)[9..], 28.0);
