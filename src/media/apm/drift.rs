@@ -128,29 +128,30 @@ impl DriftEar {
         }
         self.transform.forward(&mut xr, &mut xi);
         self.transform.forward(&mut yr, &mut yi);
-        for k in 0..POINTS {
-            let (a, b) = if LINES.contains(&k) {
+        let reference = xr.iter_mut().zip(&mut xi);
+        for (k, ((xr, xi), (yr, yi))) in reference.zip(yr.iter().zip(&yi)).enumerate() {
+            let (mut re, mut im) = (0.0, 0.0);
+            // One side only: the result is an envelope.
+            if LINES.contains(&k) {
                 // conj(X)·Y, whitened.
-                let re = xr[k] * yr[k] + xi[k] * yi[k];
-                let im = xr[k] * yi[k] - xi[k] * yr[k];
+                (re, im) = (*xr * yr + *xi * yi, *xr * yi - *xi * yr);
                 let size = (re * re + im * im).sqrt().max(1e-20).powf(0.8);
-                (re / size, im / size)
-            } else {
-                (0.0, 0.0)
-            };
-            // One-sided spectrum; conjugated, so that a forward transform goes back.
-            (xr[k], xi[k]) = (a, -b);
+                (re, im) = (re / size, im / size);
+            }
+            // Conjugated, so that a forward transform goes back.
+            (*xr, *xi) = (re, -im);
         }
         self.transform.forward(&mut xr, &mut xi);
         let most = POINTS - WINDOW - BEFORE;
+        let heights: Vec<f32> = xr.iter().zip(&xi).map(|(re, im)| re.hypot(*im)).collect();
         let height = |lag: i64| {
-            let k = lag.rem_euclid(POINTS as i64) as usize;
-            (xr[k] * xr[k] + xi[k] * xi[k]).sqrt()
+            let k = usize::try_from(lag.rem_euclid(POINTS as i64)).unwrap_or(0);
+            heights.get(k).copied().unwrap_or(0.0)
         };
         let lags = || -(BEFORE as i64) + 1..most as i64 - 1;
         let best = lags().max_by(|a, b| height(*a).total_cmp(&height(*b)))?;
         let mean = lags().map(height).sum::<f32>() / (most + BEFORE) as f32;
-        if height(best) < CLEAR * mean {
+        if height(best) <= CLEAR * mean {
             return None;
         }
         let (a, b, c) = (height(best - 1), height(best), height(best + 1));
@@ -254,7 +255,7 @@ impl Narrow {
     }
 }
 
-/// Radix-2 transform of [`POINTS`] points.
+/// Radix-2 transform of [`POINTS`] points; both halves of a signal must have that many.
 #[derive(Clone, Debug)]
 struct Transform {
     cos: Vec<f32>,
@@ -293,5 +294,62 @@ impl Transform {
             }
             half *= 2;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::dsp;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    fn noise(seed: u64, seconds: usize) -> Vec<f32> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        (0..seconds * 48_000).map(|_| rng.random_range(-0.1..0.1)).collect()
+    }
+
+    /// What the ear hears of `captured` at last, given `reference`.
+    fn hear(reference: &[f32], captured: &[f32]) -> Option<Heard> {
+        let mut ear = DriftEar::default();
+        let blocks = reference.as_chunks().0.iter().zip(captured.as_chunks().0);
+        blocks.filter_map(|(reference, captured)| ear.listen(reference, captured, 0.0)).last()
+    }
+
+    fn late(sound: &[f32], by: usize) -> Vec<f32> {
+        let mut out = vec![0.0; by];
+        out.extend(sound);
+        out
+    }
+
+    #[test]
+    fn a_lag_is_heard_to_a_part_of_a_sample_on_either_side() {
+        let sound = noise(1, 3);
+        for lag in [0, 100, 963, 15_000] {
+            let after = hear(&sound, &late(&sound, lag)).unwrap();
+            assert!((after.lag - lag as f64).abs() < 1.0, "{lag}: {after:?}");
+        }
+        for lag in [100, 963, 7_000] {
+            let before = hear(&late(&sound, lag), &sound).unwrap();
+            assert!((before.lag + lag as f64).abs() < 1.0, "−{lag}: {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_drift_is_heard_to_ten_ppm_in_six_seconds() {
+        let sound = noise(2, 6);
+        for rate in [47_976, 47_990, 48_000, 48_024, 48_040] {
+            let captured = late(&dsp::resample(&sound, 48_000, rate).unwrap(), 2_000);
+            let heard = hear(&sound, &captured).unwrap().rate.unwrap();
+            // More captured samples per played one: the rate of playing is lower.
+            let wanted = 48_000.0 / f64::from(rate) - 1.0;
+            assert!((heard - wanted).abs() < 1e-5, "{rate}: {heard:e}, not {wanted:e}");
+        }
+    }
+
+    #[test]
+    fn sounds_that_have_nothing_in_common_have_no_lag() {
+        assert_eq!(hear(&noise(3, 4), &noise(4, 4)), None);
+        assert_eq!(hear(&vec![0.0; 200_000], &noise(4, 4)), None);
+        assert_eq!(hear(&noise(3, 4), &vec![0.0; 200_000]), None);
     }
 }

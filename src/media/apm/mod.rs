@@ -19,6 +19,7 @@ mod gauge;
 mod room;
 mod sonora;
 #[cfg(test)]
+#[expect(clippy::disallowed_macros, reason = "figures of a run, for `--nocapture`")]
 mod tests;
 
 pub use align::{AlignReport, Aligner};

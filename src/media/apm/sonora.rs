@@ -23,8 +23,8 @@ use std::time::Duration;
 const GOOD_LAG: f64 = 960.0;
 /// Nearer than this (8 ms) is too near: AEC3 can't look ahead.
 const LEAST_LAG: f64 = 384.0;
-/// A jump that could be made good to this precision (1 ms) is none to AEC3.
-const UNNOTICED: f64 = 48.0;
+/// A jump that could be made good to this precision (0.4 ms) is none to AEC3.
+const UNNOTICED: f64 = 20.0;
 /// Blocks for which a new canceller is left in peace: 3 s.
 const YOUNG: u32 = 300;
 /// Blocks after which a word has left the processor.
@@ -87,7 +87,7 @@ impl Cleaner {
         if slipped != 0.0 {
             self.ear.shifted();
         }
-        if slipped < 0.0 && self.anchor.is_some() {
+        if slipped < 0.0 && self.anchor.is_some() && self.young == 0 {
             // Drained: the echo is nearer now. After too much it is most likely as near as before.
             self.anchor = self.anchor.map(|anchor| anchor + slipped);
             self.relearn();

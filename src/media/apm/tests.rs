@@ -122,17 +122,17 @@ fn double_talk_keeps_the_near_voice() {
 
 #[test]
 fn a_change_of_delay_is_followed_within_a_second() {
-    let far = far(16.0);
+    let far = far(10.0);
     let floor = floor(far.len());
-    let cut = 10 * SECOND;
-    for (first, then) in [(100, 60), (60, 100), (40, 200), (200, 40), (60, 75), (75, 60)] {
+    let cut = 6 * SECOND;
+    for (first, then) in [(100, 60), (60, 100), (200, 40), (60, 75)] {
         let (a, b) = (echo(&far, SPEAKER, first, 0.7), echo(&far, SPEAKER, then, 0.7));
         let changed: Vec<f32> = a[..cut].iter().chain(&b[cut..]).copied().collect();
         let mic = mix(&[&changed, &floor]);
         let (out, _) = clean(LEVEL, &far, &mic);
         let down = down(&mic, &out);
-        check(&format!("before {first} -> {then} ms"), &down[3..10], 28.0);
-        check(&format!("the first second {:.0} dB, then", down[10]), &down[11..], 28.0);
+        check(&format!("before {first} -> {then} ms"), &down[3..6], 28.0);
+        check(&format!("the first second {:.0} dB, then", down[6]), &down[7..], 28.0);
     }
 }
 
@@ -145,6 +145,7 @@ fn a_moved_laptop_is_learnt_within_two_seconds() {
     let mic = mix(&[&moved, &floor(far.len())]);
     let (out, _) = clean(LEVEL, &far, &mic);
     let down = down(&mic, &out);
+    check("meanwhile", &down[10..12], 6.0);
     check("after", &down[12..], 28.0);
 }
 
@@ -152,7 +153,7 @@ fn a_moved_laptop_is_learnt_within_two_seconds() {
 fn drift_of_500_ppm_leaks_no_echo() {
     let far = far(24.0);
     let floor = floor(far.len());
-    for ppm in [500.0, -500.0, 200.0] {
+    for ppm in [500.0, -500.0] {
         let mic = mix(&[&drifting(&echo(&far, SPEAKER, 100, 0.7), ppm), &floor]);
         let (out, report) = clean(LEVEL, &far, &mic);
         check(&format!("{ppm} ppm"), &down(&mic, &out)[4..], 28.0);
