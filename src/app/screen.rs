@@ -458,6 +458,9 @@ impl<'o> Play<'o> {
         let result = self.stage.suspend();
         ask(false);
         self.media_held = false;
+        if self.model.mic || self.model.camera {
+            self.model.tell(strings::AGAIN, stage::instant());
+        }
         result
     }
 

@@ -50,6 +50,9 @@ pub const HELP: &str = "Keys";
 pub const EXPLAIN: &str = "What you are looking at";
 /// Instead of call words that are still being computed.
 pub const ONE_MOMENT: &str = "one moment";
+/// After the program was stopped by the shell.
+pub const AGAIN: &str =
+    "what was off while the program was stopped is on again: microphone, camera";
 /// A question of which not everything can be seen is not answered with yes.
 pub const CUT: &str = "make the window larger: not all of the question can be seen";
 /// Above the call words.

@@ -1,6 +1,10 @@
 //! Mixed sets: each cell takes the glyph that explains most of it, from two grids of samples. Faces
 //! have edges everywhere; with both thirds and halves (or quarters) of a cell to choose from, one is
 //! mostly near. The grids' errors are made comparable by the painter.
+//!
+//! Bars of eighths (`▁` to `▇`, `▏` to `▉`) were tried as a third and a fourth grid: pixel by pixel they
+//! come nearer, but at 2x4 samples a cell, about what people see of cells this size, three photographs
+//! lost up to 0.5 dB and won nothing.
 
 use super::{Glyphs, octant, quadrant, sextant};
 
