@@ -11,9 +11,9 @@
 
 use crate::media::seams::{BLOCK, Pcm};
 
-/// Sound that waits at the start and after a breakdown: a block, so that either side may be late
-/// by that much.
-const CUSHION: usize = BLOCK;
+/// Sound that waits at the start and after a breakdown: a block and 2 ms, so that either side may
+/// be late by that much.
+const CUSHION: usize = BLOCK + 96;
 /// More than this never waits: 200 ms.
 const MOST: usize = 20 * BLOCK;
 /// Sound kept after it was read, for stepping back: 300 ms.

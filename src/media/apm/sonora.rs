@@ -21,16 +21,18 @@ use std::time::Duration;
 
 /// Echo this far behind its reference, in 48 kHz samples (20 ms), is where AEC3 looks first.
 const GOOD_LAG: f64 = 960.0;
-/// Nearer than this (8 ms) is too near: AEC3 can't look ahead.
-const LEAST_LAG: f64 = 384.0;
+/// Nearer than this (4 ms) is too near: AEC3 can't look ahead.
+const LEAST_LAG: f64 = 192.0;
 /// A jump that could be made good to this precision (0.4 ms) is none to AEC3.
 const UNNOTICED: f64 = 20.0;
 /// Blocks for which a new canceller is left in peace: 3 s.
 const YOUNG: u32 = 300;
 /// Blocks after which a word has left the processor.
 const TAIL: u32 = 4;
-/// A rate of drift this near the present one is not worth a change.
+/// A rate of drift this near the present one is not worth a change, …
 const ENOUGH: f64 = 5e-6;
+/// … and one this small is left to AEC3, which loses nothing at 100 millionths.
+const LITTLE: f64 = 2e-5;
 /// Largest gain on quiet voices, dB. WebRTC allows 50; a far voice in a noisy room is not worth
 /// more than this.
 const MOST_GAIN: f32 = 24.0;
@@ -114,10 +116,11 @@ impl Cleaner {
         let lag = heard.lag + by;
         self.anchor = Some(lag);
         self.aligner.hold(self.aligner.waiting() + lag - GOOD_LAG);
-        if let Some(rate) = heard.rate
-            && (rate - self.aligner.rate()).abs() > ENOUGH
-        {
-            self.aligner.steer(rate);
+        if let Some(rate) = heard.rate {
+            let rate = if rate.abs() < LITTLE { 0.0 } else { rate };
+            if (rate - self.aligner.rate()).abs() > ENOUGH {
+                self.aligner.steer(rate);
+            }
         }
         self.heard = Some(heard);
     }

@@ -67,14 +67,39 @@ fn check(what: &str, figures: &[f32], least: f32) {
 #[test]
 fn echo_is_30_db_down_after_two_seconds() {
     let far = far(10.0);
+    let floor = floor(far.len());
     for delay in [20, 50, 100, 250] {
-        let mic = mix(&[&echo(&far, SPEAKER, delay, 0.7), &floor(far.len())]);
-        let (out, report) = clean(ApmConfig::SPEAKERS, &far, &mic);
-        println!("{report:?}");
-        println!("at first {:.0?}", &down(&mic, &out)[..2]);
-        check(&format!("echo after {delay} ms"), &down(&mic, &out)[2..], 30.0);
+        let mic = mix(&[&echo(&far, SPEAKER, delay, 0.7), &floor]);
+        let (out, report) = clean(LEVEL, &far, &mic);
+        let down = down(&mic, &out);
+        println!("{report:?}, at first {:.0?}", &down[..2]);
+        check(&format!("echo after {delay} ms"), &down[2..], 30.0);
         assert!(report.erle_db.unwrap() > 25.0);
+        let lag = report.align.lag_ms.unwrap() + report.align.waiting_ms;
+        assert!((lag - delay as f32).abs() < 5.0, "{lag}");
     }
+    // The gain, which takes what is left for all there is, gives back 6 dB.
+    let mic = mix(&[&echo(&far, SPEAKER, 60, 0.7), &floor]);
+    let (out, _) = clean(ApmConfig::SPEAKERS, &far, &mic);
+    check("with gain", &down(&mic, &out)[2..], 25.0);
+}
+
+#[test]
+fn capturing_before_playing_does_as_well() {
+    let far = far(12.0);
+    let mic = mix(&[&echo(&far, SPEAKER, 80, 0.7), &floor(far.len())]);
+    let mut cleaner = Cleaner::new(LEVEL);
+    let mut out = Vec::new();
+    for (far, mic) in far.as_chunks::<BLOCK>().0.iter().zip(mic.as_chunks::<BLOCK>().0) {
+        let mut block = *mic;
+        cleaner.capture(&mut block);
+        cleaner.render(far);
+        out.extend(block);
+    }
+    check("capture first", &down(&mic, &out)[2..], 30.0);
+    let report = cleaner.report();
+    assert_eq!((report.relearnt, report.align.drift_ppm), (0, 0.0));
+    assert!(report.align.missing <= 1, "{report:?}");
 }
 
 #[test]
