@@ -19,7 +19,6 @@ mod gauge;
 mod room;
 mod sonora;
 #[cfg(test)]
-#[expect(clippy::disallowed_macros, reason = "figures of a run, for `--nocapture`")]
 mod tests;
 
 pub use align::{AlignReport, Aligner};

@@ -247,7 +247,7 @@ fn cleaning(config: ApmConfig) -> Option<AudioProcessing> {
                 level,
                 analyze_linear_aec_output_when_available: config.echo,
             }),
-        ..base()
+        ..common()
     };
     (config.echo || config.high_pass || level.is_some()).then(|| build(wanted))
 }
@@ -264,11 +264,11 @@ fn gaining() -> AudioProcessing {
             adaptive_digital: Some(adaptive),
             ..GainController2::default()
         }),
-        ..base()
+        ..common()
     })
 }
 
-fn base() -> Config {
+fn common() -> Config {
     Config {
         pipeline: Pipeline {
             maximum_internal_processing_rate: MaxProcessingRate::Rate48kHz,
