@@ -8,6 +8,7 @@
 
 use facetty::config::{PatternKind, VideoSpec};
 use facetty::media::frame::Size;
+use facetty::media::marker;
 use facetty::media::seams::FrameSource;
 use facetty::media::source::{VideoOptions, open_video};
 use facetty::paint::{Depth, Mode, Painter, Quality, Rect};
@@ -50,6 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn run(mut source: Box<dyn FrameSource>) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
     let mut painter = Painter::new(Mode::Half, Depth::True);
+    let mut strip = marker::Watch::default();
     let mut popup = false;
     let (mut bytes, mut spent) = (Vec::new(), 0usize);
     loop {
@@ -67,7 +69,7 @@ fn run(mut source: Box<dyn FrameSource>) -> Result<(), Box<dyn std::error::Error
                 .label(format!("{} · {spent} bytes a picture", painter.mode().0))
                 .render(bottom, frame.buffer_mut());
             if popup {
-                let area = centred(video, 30, 3);
+                let area = centred(video, 34, 3);
                 over = Some(area);
                 Clear.render(area, frame.buffer_mut());
                 let words = Paragraph::new("ratatui draws over the picture").centered();
@@ -79,6 +81,9 @@ fn run(mut source: Box<dyn FrameSource>) -> Result<(), Box<dyn std::error::Error
         painter.place(cells(video), (1, 2));
         painter.cover(over.map(cells).as_slice());
         if let Some(picture) = source.next(Now { mono: now(), wall: Wall(0) })? {
+            // The drawn face has a measuring strip below, which is not for people.
+            let cut = strip.step(&picture).map_or(0.0, f32::from);
+            painter.crop_bottom(cut / f32::from(picture.size.height));
             bytes.clear();
             spent = painter.paint(&picture, &mut bytes).bytes;
             painter.quality().learn(spent, Quality::budget(DRAIN, FRAME));
