@@ -90,7 +90,7 @@ impl Default for DriftEar {
 }
 
 impl DriftEar {
-    /// Takes a captured block and its reference; `offset` is [`super::Aligner::offset`] at the
+    /// Takes a captured block and its reference; `offset` is [`super::align::Aligner::offset`] at the
     /// end of this block.
     pub fn listen(&mut self, reference: &Pcm, captured: &Pcm, offset: f64) -> Option<Heard> {
         self.reference.take(reference, &self.filter);

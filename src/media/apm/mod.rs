@@ -9,7 +9,9 @@
 //!
 //! A [`CaptureProcessor`] is fed both ways from one thread, 10 ms (480 samples at 48 kHz, mono) at
 //! a time: [`CaptureProcessor::render`] takes what goes to the loudspeaker,
-//! [`CaptureProcessor::capture`] changes a captured block in place. [`Cleaner`] is the real one,
+//! [`CaptureProcessor::capture`] changes a captured block in place. On a tick play first, then
+//! capture; the other order works too. It takes a fifth of a millisecond per block, now and then
+//! one, and allocates: not for a sound card's callback. [`Cleaner`] is the real one,
 //! [`Passthrough`] the one that leaves everything as it is.
 
 mod align;
@@ -21,7 +23,7 @@ mod sonora;
 #[cfg(test)]
 mod tests;
 
-pub use align::{AlignReport, Aligner};
+pub use align::AlignReport;
 pub use sonora::Cleaner;
 
 use crate::media::seams::Pcm;
