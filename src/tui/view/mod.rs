@@ -55,6 +55,9 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     match &model.screen {
         Screen::Waiting(screen) => {
             let (head, body, foot) = split(area, 1, foot_height(model));
+            if !questions::fits(model, now, body) {
+                return too_small(model, now, buf);
+            }
             let title = [(strings::NAME.into(), model.theme.strong)];
             pen::row(buf, head.x + 1, head.y, head.width - 2, &title);
             pen::right(buf, head, &screen.fingerprint, model.theme.dim);
@@ -87,6 +90,9 @@ fn draw_call(model: &Model, call: &CallScreen, now: Instant, buf: &mut Buffer) -
     let roster = pen::wrap_row(&roster_row(model, call), width);
     let height = (roster.len() as u16).min(4);
     let (head, body, foot) = split(area, height, foot_height(model) + 1);
+    if !questions::fits(model, now, body) {
+        return too_small(model, now, buf);
+    }
     for (row, y) in roster.iter().zip(head.y..head.bottom()) {
         pen::row(buf, head.x + 1, y, width, row);
     }

@@ -12,13 +12,22 @@ use std::time::Instant;
 
 /// Splits the room: what stays for pictures, what the question takes (nothing, if there is none).
 pub(super) fn make_room(model: &Model, now: Instant, area: Rect) -> (Rect, Rect) {
-    let lines = question(model, now).map_or(0, |(_, rows)| {
-        let width = area.width.saturating_sub(4);
-        rows.iter().map(|row| pen::wrap_row(row, width).len() as u16).sum::<u16>() + 2
-    });
-    let height = lines.min(area.height);
+    let height = lines(model, now, area.width).min(area.height);
     let rest = area.height - height;
     (Rect { height: rest, ..area }, Rect { y: area.y + rest, height, ..area })
+}
+
+/// Whether this much room shows the whole question, if there is one.
+pub(super) fn fits(model: &Model, now: Instant, area: Rect) -> bool {
+    lines(model, now, area.width) <= area.height
+}
+
+/// Lines of the question with its frame; 0: there is none.
+fn lines(model: &Model, now: Instant, width: u16) -> u16 {
+    question(model, now).map_or(0, |(_, rows)| {
+        let inside = width.saturating_sub(4);
+        rows.iter().map(|row| pen::wrap_row(row, inside).len() as u16).sum::<u16>() + 2
+    })
 }
 
 /// Title and rows of the question that stands now.
