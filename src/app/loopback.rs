@@ -10,13 +10,20 @@ use std::fs::File;
 use std::io::BufWriter;
 
 /// The scenarios that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 13] = [
     ("clean", include_str!("../../examples/scenarios/clean.toml")),
     ("loss-5", include_str!("../../examples/scenarios/loss-5.toml")),
     ("loss-20", include_str!("../../examples/scenarios/loss-20.toml")),
+    ("burst-40", include_str!("../../examples/scenarios/burst-40.toml")),
+    ("far-200", include_str!("../../examples/scenarios/far-200.toml")),
+    ("jitter-50", include_str!("../../examples/scenarios/jitter-50.toml")),
     ("thin-100k", include_str!("../../examples/scenarios/thin-100k.toml")),
+    ("thin-64k", include_str!("../../examples/scenarios/thin-64k.toml")),
+    ("bloat-500k", include_str!("../../examples/scenarios/bloat-500k.toml")),
     ("step-2m-300k-2m", include_str!("../../examples/scenarios/step-2m-300k-2m.toml")),
     ("three-party", include_str!("../../examples/scenarios/three-party.toml")),
+    ("four-party", include_str!("../../examples/scenarios/four-party.toml")),
+    ("eight-party", include_str!("../../examples/scenarios/eight-party.toml")),
 ];
 
 /// Plays it and prints the report; fails when an expectation does.

@@ -23,6 +23,7 @@ pub mod run;
 mod screen;
 pub mod shutdown;
 mod stage;
+mod suite;
 
 /// The operating system's randomness; a failure of it ends the process, as nothing may go on
 /// without.

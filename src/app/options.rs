@@ -240,6 +240,17 @@ pub struct LoopbackOptions {
     pub tap: Option<PathBuf>,
 }
 
+/// `facetty loopback --suite`.
+#[derive(Clone, Copy, Debug)]
+pub struct SuiteOptions {
+    /// Short runs.
+    pub quick: bool,
+    /// Seed of networks and patterns, if not the scenarios' own.
+    pub seed: Option<u64>,
+    /// Reports as JSON.
+    pub json: bool,
+}
+
 /// `facetty play`.
 #[derive(Clone, Debug)]
 pub struct PlayOptions {

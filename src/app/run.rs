@@ -98,6 +98,11 @@ pub fn view(options: &PartyOptions) -> Result<Box<dyn FrameSink>, Failure> {
 }
 
 /// Plays a scenario.
+pub fn suite(options: crate::app::options::SuiteOptions) -> Result<Exit, Failure> {
+    crate::app::suite::run(options)
+}
+
+/// Plays a scenario.
 pub fn loopback(options: crate::app::options::LoopbackOptions) -> Result<Exit, Failure> {
     crate::app::loopback::run(options)
 }

@@ -298,11 +298,21 @@ Examples:
   facetty loopback                                  the scenario \"clean\", in virtual time
   facetty loopback loss-5 --json                    5 % loss; the report as JSON
   facetty loopback examples/scenarios/step-2m-300k-2m.toml --seed 7
-  facetty loopback clean --real-time                real sockets and clock")]
+  facetty loopback clean --real-time                real sockets and clock
+  facetty loopback --suite                          all scenarios, as many at once as there are cores:
+                                                    the table in the README")]
 pub(super) struct LoopbackArgs {
     /// A scenario file, or the name of a built-in one
     #[arg(value_name = "SCENARIO", default_value = "clean")]
     pub scenario: String,
+
+    /// All built-in scenarios, and a table of what came out
+    #[arg(long, conflicts_with_all = ["scenario", "real_time", "tap"])]
+    pub suite: bool,
+
+    /// With --suite: no more than 15 s of each, where nothing happens later
+    #[arg(long, requires = "suite")]
+    pub quick: bool,
 
     /// Seed of network and patterns, instead of the scenario's (keys are never seeded)
     #[arg(long, value_name = "N")]

@@ -2,9 +2,13 @@
 
 use super::args::LoopbackArgs;
 use crate::app::exit::{Exit, Failure};
-use crate::app::options::{Base, LoopbackOptions, Scenario};
+use crate::app::options::{Base, LoopbackOptions, Scenario, SuiteOptions};
 
 pub(super) fn run(args: LoopbackArgs, base: Base) -> Result<Exit, Failure> {
+    if args.suite {
+        let (quick, seed, json) = (args.quick, args.seed, args.json);
+        return crate::app::run::suite(SuiteOptions { quick, seed, json });
+    }
     crate::app::run::loopback(LoopbackOptions {
         base,
         scenario: scenario(args.scenario),
