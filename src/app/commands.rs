@@ -98,7 +98,7 @@ impl Line {
             Self::Unlock {} => Command::Unlock,
             Self::Invite {} => Command::NewInvite(addresses.to_vec()),
             Self::Rekey {} => Command::Rekey,
-            Self::WordsMatch {} => Command::WordsCompared,
+            Self::WordsMatch {} => Command::WordsCompared(None),
             Self::Mic { on } => return Ok(Some(NodeCommand::Mic(on))),
             Self::Camera { on } => return Ok(Some(NodeCommand::Camera(on))),
             Self::Leave {} => return Ok(None),

@@ -343,6 +343,7 @@ fn security(view: &NodeView, showing: &Showing, words_state: WordsState) -> Secu
         suite: SUITE.to_owned(),
         words: call.words.as_ref().map(|(_, w)| w.words.map(str::to_owned)),
         words_state,
+        words_epoch: call.words.map_or(0, |(epoch, _)| epoch),
         authenticator: call.authenticator.iter().take(8).map(|b| format!("{b:02x}")).collect(),
         locked: call.locked,
         barred: call.barred.iter().map(barred).collect(),

@@ -295,6 +295,7 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
         painter,
         source,
         newest: None,
+        last: None,
         painted_at: None,
         paused: false,
         told_at: None,
@@ -332,6 +333,8 @@ struct Player {
     painter: Tile,
     source: Box<dyn FrameSource>,
     newest: Option<Newest>,
+    /// The picture painted last, for keys that change how it looks while it stands still.
+    last: Option<RawFrame>,
     painted_at: Option<Instant>,
     paused: bool,
     line: bool,
@@ -354,6 +357,7 @@ impl Player {
         self.painter.invalidate();
         self.source.hint(self.painter.wanted_pixels(), self.options.decifps.unwrap_or(300));
         self.told_at = None;
+        self.again();
         // What was bar or line before is wiped.
         let _ = self.output.send(b"\x1b[m\x1b[2J".to_vec());
     }
@@ -397,6 +401,13 @@ impl Player {
         Ok(())
     }
 
+    /// The picture that stands there once more, looking otherwise: while it is paused no other comes.
+    fn again(&mut self) {
+        if let Some(picture) = self.last.take_if(|_| self.newest.is_none()) {
+            self.newest = Some(Newest { picture, at: instant() });
+        }
+    }
+
     /// Paints it, if the terminal takes one.
     fn show(&mut self) {
         if !self.output.is_ready() {
@@ -433,6 +444,7 @@ impl Player {
         figures.take(painter, stats, bytes.len());
         self.painted_at = Some(now);
         self.under_way = Some(newest.at);
+        self.last = Some(newest.picture);
         // Refused only if a frame is on its way, and none is.
         let _ = self.output.show(bytes);
     }
@@ -480,14 +492,17 @@ impl Player {
                         let bars = self.options.letterbox;
                         self.painter.framing(if bars { Framing::Letterbox } else { Framing::Fill });
                         self.painter.invalidate();
+                        self.again();
                     }
                     KeyCode::Char('c') => {
                         let tones = self.painter.tones();
                         self.painter.tone(Tones { stretch: !tones.stretch, ..tones });
+                        self.again();
                     }
                     KeyCode::Char('t') => {
                         let tones = self.painter.tones();
                         self.painter.tone(Tones { tint: tones.tint.next(), ..tones });
+                        self.again();
                     }
                     KeyCode::Char('s') => {
                         self.line = !self.line;

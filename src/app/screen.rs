@@ -269,7 +269,7 @@ impl<'o> Play<'o> {
             if let Some(epoch) = self.stage.draw(&self.model) {
                 self.shown(epoch);
             }
-            self.model.cut = self.stage.cut();
+            self.model.saw(self.stage.seen(), stage::instant());
         }
     }
 
@@ -358,11 +358,10 @@ impl<'o> Play<'o> {
                 self.stage.next_graphics();
                 self.model.tell(format!("graphics: {}", self.stage.graphics()), stage::instant());
             }
-            Command::WordsMatch => {
-                let view = self.up.view.borrow().clone();
-                self.showing.compared = view.call.words.as_ref().map(|(epoch, _)| *epoch);
+            Command::WordsMatch(epoch) => {
+                self.showing.compared = Some(epoch);
                 self.showing.changed = None;
-                self.tell(call(CallCommand::WordsCompared));
+                self.tell(call(CallCommand::WordsCompared(Some(epoch))));
             }
             Command::Remove(member) => {
                 self.tell(call(CallCommand::Remove(MemberId(member))));

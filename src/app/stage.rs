@@ -12,7 +12,7 @@ use crate::paint::{Depth, Framing, Look, Quality, Tile, Tones, base64};
 use crate::term::input::Reply;
 use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
-use crate::tui::model::{Model, Screen, TileRole};
+use crate::tui::model::{Model, Screen, Seen, TileRole};
 use crate::tui::view;
 use crate::wire::link::MemberId;
 use std::collections::{BTreeMap, VecDeque};
@@ -210,6 +210,9 @@ pub struct Stage {
     held: VecDeque<Wake>,
     /// The epoch whose whole roster is on its way to the terminal.
     showing: Option<u64>,
+    /// The question and the words that the terminal has taken, and those on their way there.
+    seen: Seen,
+    on_its_way: Seen,
 }
 
 impl Stage {
@@ -263,6 +266,8 @@ impl Stage {
             dirty: true,
             held: VecDeque::new(),
             showing: None,
+            seen: Seen::default(),
+            on_its_way: Seen::default(),
         })
     }
 
@@ -271,9 +276,9 @@ impl Stage {
         self.board.look.name()
     }
 
-    /// A question was drawn last, but not all of it had room.
-    pub fn cut(&self) -> bool {
-        self.board.cut
+    /// What the terminal has taken, to be read.
+    pub fn seen(&self) -> Seen {
+        self.seen
     }
 
     /// Size of a cell in pixels; only the ratio counts.
@@ -393,6 +398,7 @@ impl Stage {
         }
         // What was on its way is written.
         let shown = self.showing.take();
+        self.seen = self.on_its_way;
         let now = instant();
         let early = self.drawn_at.is_some_and(|at| now.saturating_duration_since(at) < FRAME);
         if !self.output.is_ready() {
@@ -406,6 +412,7 @@ impl Stage {
         self.drawn_at = Some(now);
         let stats = self.output.stats();
         let (bytes, whole) = self.board.compose(model, now, stats.drain);
+        self.on_its_way = self.board.seen;
         if let (Some(ladder), Some(lambda)) = (&mut self.ladder, self.board.dearest)
             && let Some((mode, depth)) = ladder.step(lambda, stats.fps, now)
         {
@@ -413,6 +420,7 @@ impl Stage {
             self.board.invalidate();
         }
         if bytes.is_empty() {
+            self.seen = self.on_its_way;
             return whole.or(shown);
         }
         self.showing = whole;
@@ -529,8 +537,8 @@ pub struct Board {
     pictures: Arc<Pictures>,
     decifps: u16,
     pace: Pace,
-    /// A question is drawn, but not all of it has room.
-    cut: bool,
+    /// What was drawn last, to be read.
+    seen: Seen,
     /// What a byte costs in the tile where it costs most of those just painted.
     dearest: Option<f32>,
 }
@@ -604,7 +612,7 @@ impl Board {
             pictures,
             decifps,
             pace,
-            cut: false,
+            seen: Seen::default(),
             dearest: None,
         }
     }
@@ -662,7 +670,15 @@ impl Board {
             |frame| {
                 let result = view::draw(model, now, frame.buffer_mut());
                 let videos = result.tiles.iter().map(|(_, r)| (*r).into()).collect();
-                let covers = result.over.map(frame_of).into_iter().flatten().collect();
+                // Of a tile over another the frame is text, and all of it where it has no picture.
+                let shows = |over: ratatui::layout::Rect| {
+                    result.tiles.iter().any(|(_, r)| over.intersection(*r) == *r)
+                };
+                let covers = match result.over {
+                    Some(over) if shows(over) => frame_of(over).to_vec(),
+                    Some(over) => vec![over.into()],
+                    None => Vec::new(),
+                };
                 *drawn.borrow_mut() = result;
                 Areas { videos, covers }
             },
@@ -714,7 +730,7 @@ impl Board {
         );
         let drawn = drawn.into_inner();
         self.dearest = dearest;
-        self.cut = drawn.cut;
+        self.seen = drawn.seen;
         self.pace.frame();
         self.pace.step(self.decifps, now);
         let decifps = self.pace.limit;
@@ -772,6 +788,48 @@ pub fn instant() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::strings;
+
+    #[test]
+    fn an_own_camera_switched_off_leaves_its_corner_at_once() {
+        let pictures = Arc::new(Pictures::default());
+        let mut board = Board::new(
+            (120, 36),
+            Look::Cells(crate::paint::Mode::Half),
+            Depth::True,
+            Arc::clone(&pictures),
+            300,
+        );
+        let mut model = crate::tui::view::samples::compared(2);
+        let mut parser = vt100::Parser::new(36, 120, 0);
+        let (now, size) = (instant(), Size::new(160, 96));
+        for role in [TileRole::Own, TileRole::Member(MemberId(0))] {
+            let mut frame = RawFrame::black(size, Default::default());
+            frame.y.fill(200);
+            pictures.put(role, Arc::new(frame), now, None);
+        }
+        parser.process(&board.compose(&model, now, None).0);
+        let blank = |parser: &vt100::Parser| {
+            let cell = parser.screen().cell(30, 110).cloned().unwrap_or_default();
+            cell.contents().trim().is_empty() && cell.bgcolor() == vt100::Color::Default
+        };
+        assert!(parser.screen().contents().contains("(you)"), "{}", parser.screen().contents());
+        assert!(!blank(&parser), "a picture is in the corner");
+        let Screen::Call(call) = &mut model.screen else { panic!("a call") };
+        for tile in call.tiles.iter_mut().filter(|t| t.role == TileRole::Own) {
+            tile.camera = crate::tui::model::Track::Off;
+        }
+        parser.process(&board.compose(&model, now, None).0);
+        let text = parser.screen().contents();
+        let words = strings::tile_words(&own(&model)).expect("words instead of a picture");
+        assert!(words.split(' ').all(|word| text.contains(word)), "{text}");
+        assert!(blank(&parser), "{text}");
+    }
+
+    fn own(model: &Model) -> crate::tui::model::TileInfo {
+        let Screen::Call(call) = &model.screen else { panic!("a call") };
+        call.tiles.iter().find(|t| t.role == TileRole::Own).cloned().expect("there")
+    }
 
     #[test]
     fn a_slow_terminal_is_asked_for_what_it_takes_and_a_fast_one_for_all() {

@@ -86,6 +86,7 @@ impl Call {
             let identities =
                 roster.members.iter().map(|m| crate::keys::IdentityPublic(m.identity)).collect();
             let input = WordsInput { identities, group_id, authenticator };
+            self.words_for = roster.epoch;
             self.event(Event::WordsNeeded { epoch: roster.epoch, input });
         }
         self.wishes.seated(&roster.members, roster.epoch);

@@ -111,6 +111,8 @@ pub struct Call {
     knocks: BTreeMap<KnockId, admission::Knocking>,
     next_knock: u32,
     words: Option<(u64, CallWords)>,
+    /// The epoch whose words are valid now: the last one with other members than before.
+    words_for: u64,
     tracks: Tracks,
     out: VecDeque<Output>,
     next_heartbeat: Instant,
@@ -209,6 +211,7 @@ impl Call {
             knocks: BTreeMap::new(),
             next_knock: 0,
             words: None,
+            words_for: 0,
             tracks,
             out: VecDeque::new(),
             next_heartbeat: now.mono + HEARTBEAT,
@@ -389,10 +392,13 @@ impl Call {
                 self.suspended = on;
                 Ok(())
             }
-            Command::WordsCompared => {
-                self.record_words();
-                let of = self.words.map(|(epoch, _)| epoch);
-                self.peers.words_compared(of, |member| self.contacts.holds(member));
+            Command::WordsCompared(read) => {
+                // What was read may have been replaced while the key was on its way.
+                let of = self.valid_words().map(|(epoch, _)| epoch);
+                if of.is_some() && read.is_none_or(|read| of == Some(read)) {
+                    self.record_words();
+                    self.peers.words_compared(of, |member| self.contacts.holds(member));
+                }
                 Ok(())
             }
             Command::Believe(identity) => self.decide_doubt(identity, true, now),
@@ -422,6 +428,11 @@ impl Call {
             LinkEvent::Down(why) => self.link_down(id, why, now)?,
         }
         Ok(())
+    }
+
+    /// The call words, once those of the present members are computed.
+    fn valid_words(&self) -> Option<(u64, CallWords)> {
+        self.words.filter(|(of, _)| *of == self.words_for)
     }
 
     fn take_words(&mut self, epoch: u64, words: CallWords) {

@@ -130,8 +130,9 @@ pub enum Command {
     Tracks(Tracks),
     /// The program is about to be stopped (Ctrl-Z): nothing is sealed until it is back.
     Suspend(bool),
-    /// The user says that the call words matched.
-    WordsCompared,
+    /// The user says that the call words matched: those of this epoch ([`Event::Words`]), of which
+    /// others in the meantime don't count; or the newest.
+    WordsCompared(Option<u64>),
     /// The user is sure of somebody who has a contact's name and another key
     /// ([`Event::Doubt`]).
     Believe(IdentityPublic),

@@ -21,8 +21,8 @@ pub struct CallView {
     pub sequencer: Option<MemberId>,
     /// The epoch authenticator (RFC 9420 §8.7), equal for all members.
     pub authenticator: [u8; 32],
-    /// Call words of this epoch, once they are computed, and their epoch: older ones would be a false
-    /// alarm if they were compared.
+    /// Call words of the present members, once they are computed, and the epoch they are from: those
+    /// of other members would be a false alarm if they were compared.
     pub words: Option<(u64, CallWords)>,
     /// Knocks that wait for an answer, oldest first.
     pub knocks: Vec<KnockView>,
@@ -206,7 +206,7 @@ impl Call {
             members: self.members_view(),
             sequencer,
             authenticator,
-            words: self.words.filter(|(of, _)| *of == epoch),
+            words: self.valid_words(),
             knocks: self.knocks_view(),
             invites: self.invites.iter().map(invite_view).collect(),
             dials: self.dials_view(),

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// One block.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Ticks after which the processor is told again what the devices say of their delay.
+const EXPECT_EVERY: u64 = 100;
+
 /// To the sound side.
 pub(super) enum AudioMessage {
     /// A packet of a member.
@@ -147,8 +150,10 @@ impl AudioSide {
         }
         if let Some(processor) = self.processor.as_mut().filter(|_| self.speaker.is_some()) {
             processor.render(&block);
-            let captured = self.mic.as_ref().map_or(Duration::ZERO, |mic| mic.delay());
-            processor.expect(delay + captured);
+            if self.ticks.is_multiple_of(EXPECT_EVERY) {
+                let captured = self.mic.as_ref().map_or(Duration::ZERO, |mic| mic.delay());
+                processor.expect(delay + captured);
+            }
         }
         if let Some(speaker) = &mut self.speaker
             && let Err(lost) = speaker.write(&block, now)

@@ -65,7 +65,7 @@ pub(super) struct Calm {
 impl Calm {
     /// Forgets all pictures.
     pub(super) fn forget(&mut self) {
-        self.size = None;
+        *self = Self::default();
     }
 
     /// Puts the calmed picture into `out`, through a table for each plane; planes without one are

@@ -190,7 +190,7 @@ fn speaker(focus: usize, others: &[usize], area: Rect, style: Style) -> Option<V
 fn corner(own: usize, others: &[TileRect], style: Style) -> Option<TileRect> {
     let under = others.last()?.picture;
     let wide = (under.cols / 4).max(CORNER) + 2 * style.frame;
-    let (cols, rows) = picture_in(wide, under.rows * 2 / 3, style)?;
+    let (cols, rows) = picture_in(wide, under.rows / 3 * 2, style)?;
     if cols < CORNER || cols * 3 > under.cols {
         return None;
     }

@@ -108,6 +108,8 @@ impl Painter {
         self.depth = depth;
         self.table = Table::new(mode.driver());
         self.plan = None;
+        // Numbers of another table mean nothing in this one.
+        self.shadow.glyph.fill(0);
         self.invalidate();
     }
 

@@ -47,8 +47,8 @@ pub struct Model {
     pub camera: bool,
     /// One passing line ("invite copied").
     pub note: Option<Note>,
-    /// A question stands on the screen, but not all of it can be seen.
-    pub cut: bool,
+    /// What the terminal has shown.
+    pub(super) seen: Seen,
     pub(super) doubts: Vec<DoubtInfo>,
     pub(super) doubt_since: Option<([u8; 32], Instant)>,
     pub(super) knocks: Vec<KnockInfo>,
@@ -76,7 +76,7 @@ impl Model {
             mic,
             camera,
             note: None,
-            cut: false,
+            seen: Seen::default(),
             doubts: Vec::new(),
             doubt_since: None,
             knocks: Vec::new(),
@@ -101,6 +101,32 @@ impl Model {
     pub fn knock(&self) -> Option<(&KnockInfo, Instant)> {
         let (id, since) = self.knock_since?;
         self.knocks.iter().find(|k| k.id == id).map(|k| (k, since))
+    }
+
+    /// The question that stands now: about a changed key, else a knock.
+    pub fn asked(&self) -> Option<Asked> {
+        let doubt = self.doubt().map(|(doubt, _)| Asked::Doubt(doubt.identity));
+        doubt.or(self.knock().map(|(knock, _)| Asked::Knock(knock.id)))
+    }
+
+    /// The terminal has shown this by `now`. A question that has not been there before, or not whole,
+    /// can be read from now on: its guard begins.
+    pub fn saw(&mut self, seen: Seen, now: Instant) {
+        if seen.question != self.seen.question {
+            match seen.question {
+                Some(Asked::Doubt(shown)) => {
+                    let since =
+                        self.doubt_since.as_mut().filter(|(identity, _)| *identity == shown);
+                    since.into_iter().for_each(|(_, since)| *since = now);
+                }
+                Some(Asked::Knock(shown)) => {
+                    let since = self.knock_since.as_mut().filter(|(id, _)| *id == shown);
+                    since.into_iter().for_each(|(_, since)| *since = now);
+                }
+                None => {}
+            }
+        }
+        self.seen = seen;
     }
 
     /// Takes over the questions about changed keys. They come before knocks.
@@ -146,6 +172,24 @@ pub enum Chosen {
     Member(u32),
     /// Somebody who was removed, by identity key.
     Barred([u8; 32]),
+}
+
+/// A question that waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A knock, by its number.
+    Knock(u32),
+    /// Whether a changed key is whom it says, by its identity.
+    Doubt([u8; 32]),
+}
+
+/// What stands on the screen to be read, as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The question.
+    pub question: Option<Asked>,
+    /// The call words in the keys pane, by their epoch.
+    pub words: Option<u64>,
 }
 
 /// One passing line.
@@ -471,6 +515,8 @@ pub struct SecurityInfo {
     pub words: Option<[String; 8]>,
     /// What has become of them.
     pub words_state: WordsState,
+    /// Their epoch.
+    pub words_epoch: u64,
     /// Beginning of the epoch authenticator, hexadecimal.
     pub authenticator: String,
     /// Nobody new may come in.

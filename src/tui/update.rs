@@ -53,8 +53,8 @@ pub enum Command {
     VoidInvite,
     /// Keep the ledger in a file.
     KeepLedger,
-    /// The user says the call words match.
-    WordsMatch,
+    /// The user says the call words of this epoch match.
+    WordsMatch(u64),
     /// Hand Eve Ben's frame keys.
     HandOver,
     /// New keys for everybody.
@@ -86,7 +86,8 @@ impl Model {
             return None;
         }
         // Nobody is let in by a question that can't be read. "No" needs no reading.
-        if self.cut && matches!(action, Some(Action::Admit | Action::Believe)) {
+        let unseen = self.seen.question != self.asked();
+        if unseen && matches!(action, Some(Action::Admit | Action::Believe)) {
             self.tell(strings::CUT, now);
             return None;
         }
@@ -133,7 +134,10 @@ impl Model {
 
     /// Somebody becomes the speaker by speaking for longer than a cough, while the last one doesn't.
     fn follow_speaker(&mut self, now: Instant) {
-        let Screen::Call(call) = &self.screen else { return };
+        let Screen::Call(call) = &self.screen else {
+            self.heard = None;
+            return;
+        };
         let speaks = |t: &&TileInfo| t.speaking && t.role != TileRole::Own;
         let speaking: Vec<TileRole> = call.tiles.iter().filter(speaks).map(|t| t.role).collect();
         let goes_on = self.speaker.is_some_and(|role| speaking.contains(&role));
@@ -372,9 +376,10 @@ impl Model {
         match &self.screen {
             Screen::Call(call)
                 if call.security.words.is_some()
+                    && self.seen.words == Some(call.security.words_epoch)
                     && call.security.words_state != WordsState::Computing =>
             {
-                Some(Command::WordsMatch)
+                Some(Command::WordsMatch(call.security.words_epoch))
             }
             _ => None,
         }
@@ -400,6 +405,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::model::Seen;
     use crate::tui::view::samples;
     use crate::wire::link::MemberId;
 
@@ -418,7 +424,13 @@ mod tests {
     fn knocked(t: Instant) -> Model {
         let mut model = samples::call();
         model.set_knocks(vec![samples::knock(4), samples::knock(5)], t);
+        see(&mut model, t);
         model
+    }
+
+    /// The terminal shows the question that stands now.
+    fn see(model: &mut Model, t: Instant) {
+        model.saw(Seen { question: model.asked(), ..Seen::default() }, t);
     }
 
     #[test]
@@ -437,6 +449,7 @@ mod tests {
         let mut model = knocked(t);
         assert_eq!(down(&mut model, 'd', at(t, 800)), Some(Command::Decline(4)));
         model.set_knocks(vec![samples::knock(5)], at(t, 810));
+        see(&mut model, at(t, 810));
         assert_eq!(down(&mut model, 'd', at(t, 1_000)), None);
         assert_eq!(down(&mut model, 'a', at(t, 1_510)), Some(Command::Admit(5)));
     }
@@ -450,19 +463,32 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_let_in_by_a_question_that_is_cut_off() {
+    fn nobody_is_let_in_by_a_question_that_was_not_seen_whole() {
         let t = start();
-        let mut model = knocked(t);
-        model.cut = true;
-        assert_eq!(down(&mut model, 'a', at(t, 800)), None);
-        assert!(model.note.is_some() && model.knock().is_some());
-        assert_eq!(down(&mut model, 'd', at(t, 810)), Some(Command::Decline(4)));
         let mut model = samples::call();
+        model.set_knocks(vec![samples::knock(4)], t);
+        assert_eq!(down(&mut model, 'a', at(t, 5_000)), None, "a slow terminal has not shown it");
+        assert!(model.note.is_some() && model.knock().is_some());
+        see(&mut model, at(t, 5_100));
+        assert_eq!(down(&mut model, 'a', at(t, 5_700)), None, "it has to be read first");
+        model.saw(Seen::default(), at(t, 5_750));
+        assert_eq!(down(&mut model, 'a', at(t, 6_500)), None, "a smaller window cuts it off");
+        assert_eq!(down(&mut model, 'd', at(t, 6_510)), Some(Command::Decline(4)));
+    }
+
+    #[test]
+    fn the_key_that_answers_one_question_does_not_answer_the_next() {
+        let t = start();
+        let mut model = samples::call();
+        model.set_knocks(vec![samples::knock(4)], t);
         model.set_doubts(vec![samples::doubt(true)], t);
-        model.cut = true;
-        assert_eq!(down(&mut model, 'a', at(t, 800)), None);
-        model.cut = false;
-        assert_eq!(down(&mut model, 'a', at(t, 900)), Some(Command::Believe([7; 32])));
+        see(&mut model, t);
+        assert_eq!(down(&mut model, 'a', at(t, 9_000)), Some(Command::Believe([7; 32])));
+        model.set_doubts(Vec::new(), at(t, 9_010));
+        assert_eq!(down(&mut model, 'a', at(t, 9_020)), None, "the knock behind isn't there yet");
+        see(&mut model, at(t, 9_040));
+        assert_eq!(down(&mut model, 'a', at(t, 9_700)), None);
+        assert_eq!(down(&mut model, 'a', at(t, 9_740)), Some(Command::Admit(4)));
     }
 
     #[test]
@@ -525,7 +551,11 @@ mod tests {
         let (t, mut model) = (start(), samples::call());
         assert_eq!(down(&mut model, 'w', t), None);
         down(&mut model, 'i', t);
-        assert_eq!(down(&mut model, 'w', t), Some(Command::WordsMatch));
+        assert_eq!(down(&mut model, 'w', t), None, "not drawn yet");
+        model.saw(Seen { words: Some(2), ..Seen::default() }, t);
+        assert_eq!(down(&mut model, 'w', t), Some(Command::WordsMatch(2)));
+        model.saw(Seen { words: Some(1), ..Seen::default() }, t);
+        assert_eq!(down(&mut model, 'w', t), None, "those of before are on the screen still");
     }
 
     fn people_pane() -> Model {

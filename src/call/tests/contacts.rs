@@ -138,7 +138,7 @@ fn nothing_goes_to_or_comes_from_a_member_in_doubt() {
     world.run(Duration::from_millis(200));
     assert_eq!((world.heard(cleo, 1), world.heard(ben, 2)), (0, 0));
     assert_eq!((world.heard(ada, 1), world.heard(ada, 2)), (1, 1), "the others go on");
-    world.user(ben, Command::WordsCompared);
+    world.user(ben, Command::WordsCompared(None));
     world.user(ben, Command::Believe(doubts[0].identity));
     let view = world.parties[ben].call.view();
     assert_eq!(view.members.iter().map(|m| m.compared).collect::<Vec<_>>(), [true, false, false]);
@@ -154,7 +154,7 @@ fn words_verify_those_who_were_there_when_they_were_made() {
     let ada = world.host(Admit::Any);
     world.join("Ben Nevis", world.invite(ada));
     world.run(Duration::from_secs(1));
-    world.user(ada, Command::WordsCompared);
+    world.user(ada, Command::WordsCompared(None));
     world.join("Cleo Stone", world.invite(ada));
     world.run(Duration::from_secs(1));
     let view = world.parties[ada].call.view();
@@ -162,15 +162,42 @@ fn words_verify_those_who_were_there_when_they_were_made() {
 }
 
 #[test]
-fn call_words_of_an_epoch_before_are_shown_to_nobody() {
+fn call_words_of_other_members_are_shown_to_nobody_and_new_keys_leave_them() {
     let mut world = World::new();
     let ada = world.host(Admit::Any);
     world.join("Ben Nevis", world.invite(ada));
     world.run(Duration::from_secs(1));
+    let words = world.parties[ada].call.view().words.expect("computed");
+    world.user(ada, Command::Rekey);
+    world.run(Duration::from_secs(1));
     let view = world.parties[ada].call.view();
-    let (epoch, words) = view.words.expect("computed");
-    assert_eq!(epoch, view.epoch);
-    // They take a moment to compute: until then those before are the newest there are.
-    world.parties[ada].call.words = Some((epoch - 1, words));
+    assert!(view.epoch > words.0, "new keys");
+    assert_eq!(view.words, Some(words), "the members are the same, and so are the words");
+    // A newcomer's words take a moment: until then those before are the newest there are.
+    world.join("Cleo Stone", world.invite(ada));
+    world.run(Duration::from_secs(1));
+    let new = world.parties[ada].call.view().words.expect("computed");
+    assert_ne!(new, words);
+    world.parties[ada].call.words = Some(words);
     assert!(world.parties[ada].call.view().words.is_none());
+}
+
+#[test]
+fn words_replaced_while_the_key_was_on_its_way_verify_nobody() {
+    let mut world = World::new();
+    let ada = world.host(Admit::Any);
+    world.join("Ben Nevis", world.invite(ada));
+    world.run(Duration::from_secs(1));
+    let read = world.parties[ada].call.view().words.map(|(epoch, _)| epoch);
+    world.join("Cleo Stone", world.invite(ada));
+    world.run(Duration::from_secs(1));
+    world.user(ada, Command::WordsCompared(read));
+    let compared = |world: &World| {
+        let view = world.parties[ada].call.view();
+        view.members.iter().filter(|m| m.compared).count()
+    };
+    assert_eq!(compared(&world), 0);
+    let now = world.parties[ada].call.view().words.map(|(epoch, _)| epoch);
+    world.user(ada, Command::WordsCompared(now));
+    assert_eq!(compared(&world), 2);
 }

@@ -24,7 +24,7 @@ fn members_ledgers_agree_from_the_first_epoch_they_share() {
     let mut world = World::three();
     world.user(0, Command::Rekey);
     world.run(Duration::from_secs(1));
-    world.user(0, Command::WordsCompared);
+    world.user(0, Command::WordsCompared(None));
     let [ada, ben, cleo] = [0, 1, 2].map(|party| world.ledger(party));
     let last = world.parties[0].call.view().epoch;
     for (a, b, first) in [(&ada, &ben, 1), (&ben, &ada, 1), (&ada, &cleo, 2), (&ben, &cleo, 2)] {

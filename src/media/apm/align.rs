@@ -28,7 +28,7 @@ const TAPS: usize = 16;
 /// Positions between two samples in the filter table.
 const FINE: usize = 512;
 /// Samples that must wait for one block: the block, at the fastest rate, and the filter.
-const NEEDED: usize = BLOCK + TAPS + 2;
+pub(super) const NEEDED: usize = BLOCK + TAPS + 2;
 /// Samples that wait at least after a shift.
 const SPARE: usize = TAPS + 4;
 
@@ -94,6 +94,16 @@ impl Aligner {
         if self.waiting() > MOST as f64 {
             self.slipped += self.shift(self.waiting() - self.cushion);
         }
+        self.trim();
+    }
+
+    /// Forgets sound that is further back than anything reaches.
+    fn trim(&mut self) {
+        let old = (self.at as usize).saturating_sub(PAST);
+        if old > PAST {
+            self.sound.drain(..old);
+            self.at -= old as f64;
+        }
     }
 
     /// The reference for the next captured block.
@@ -124,11 +134,7 @@ impl Aligner {
         }
         self.offset += at - self.at - BLOCK as f64;
         self.at = at;
-        let old = (at as usize).saturating_sub(PAST);
-        if old > PAST {
-            self.sound.drain(..old);
-            self.at -= old as f64;
-        }
+        self.trim();
         out
     }
 
@@ -267,6 +273,8 @@ mod tests {
         for block in 0..1000 {
             aligner.push(&[block as f32; BLOCK]);
             assert!(aligner.waiting() <= MOST as f64);
+            // A microphone that gives nothing at all costs no memory.
+            assert!(aligner.sound.len() < 3 * PAST + MOST);
         }
         assert!(aligner.report().dropped_ms > 9_700);
         // Capturing had stopped: what it resumes with is recent.

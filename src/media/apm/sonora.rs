@@ -10,7 +10,7 @@
 //! 40 ms.) Both are therefore kept from it: the [`Aligner`] hands it a reference whose lag and rate
 //! stay as they are.
 
-use super::align::Aligner;
+use super::align::{Aligner, NEEDED};
 use super::drift::{DriftEar, Heard};
 use super::gauge::Gauge;
 use super::{ApmConfig, ApmReport, CaptureProcessor, Noise};
@@ -32,6 +32,8 @@ const UNNOTICED: f64 = 20.0;
 const YOUNG: u32 = 300;
 /// Blocks after which a word has left the processor.
 const TAIL: u32 = 4;
+/// What devices tell of their delay may waver by so much, in 48 kHz samples (30 ms).
+const WAVERS: f64 = 1440.0;
 /// A rate of drift this near the present one is not worth a change, …
 const ENOUGH: f64 = 5e-6;
 /// … and one this small is left to AEC3, which loses nothing at 100 millionths.
@@ -186,8 +188,14 @@ impl CaptureProcessor for Cleaner {
 
     fn expect(&mut self, devices: Duration) {
         if self.anchor.is_none() {
-            let held = (devices.as_secs_f64() * 48_000.0 - GOOD_LAG).max(0.0);
-            self.aligner.shift(self.aligner.waiting() - held);
+            // A reference must be there for the next captured block, whichever comes first.
+            let least = (NEEDED + BLOCK) as f64;
+            let held = (devices.as_secs_f64() * 48_000.0 - GOOD_LAG).max(least);
+            let off = self.aligner.waiting() - held;
+            // What devices say wavers by a block or two.
+            if off.abs() > WAVERS && self.aligner.shift(off) != 0.0 {
+                self.ear.shifted();
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) mod samples;
 mod tests;
 
 use crate::tui::keymap::{self, Action};
-use crate::tui::model::{CallScreen, Model, Pane, Screen, TileRole, Trust};
+use crate::tui::model::{CallScreen, Model, Pane, Screen, Seen, TileRole, Trust};
 use crate::tui::strings;
 use pen::Row;
 use ratatui::buffer::Buffer;
@@ -33,8 +33,8 @@ pub struct Drawn {
     pub tiles: Vec<(TileRole, Rect)>,
     /// The frame of a tile that lies over another one's picture.
     pub over: Option<Rect>,
-    /// A question stands here, and not all of it can be seen.
-    pub cut: bool,
+    /// The question and the call words that stand here whole.
+    pub seen: Seen,
     /// The epoch whose whole roster, every name, stands on this screen.
     pub roster: Option<u64>,
 }
@@ -68,7 +68,8 @@ pub fn draw(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             };
             let whole = questions::draw(model, now, question, buf);
             key_bar(model, foot, buf);
-            Drawn { tiles, cut: !whole, ..Drawn::default() }
+            let question = model.asked().filter(|_| whole);
+            Drawn { tiles, seen: Seen { question, words: None }, ..Drawn::default() }
         }
         Screen::Call(call) => draw_call(model, call, now, buf),
         Screen::Demo(demo) => {
@@ -109,7 +110,8 @@ fn draw_call(model: &Model, call: &CallScreen, now: Instant, buf: &mut Buffer) -
 
     let complete = roster.len() <= usize::from(height);
     let roster = complete.then_some(call.security.epoch);
-    Drawn { tiles, over, cut: !whole, roster }
+    let words = panes::shows_words(model, call, pane).then_some(call.security.words_epoch);
+    Drawn { tiles, over, seen: Seen { question: model.asked().filter(|_| whole), words }, roster }
 }
 
 /// "epoch 7 · 3 hold keys: Ada (verified), Ben (new, added by Ada), you · split, without Cleo".
@@ -209,13 +211,15 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     let theme = &model.theme;
     let area = buf.area;
     let mut rows: Vec<Row> = Vec::new();
-    let mut roster = None;
+    let (mut roster, mut words) = (None, None);
     if let Some((doubt, since)) = model.doubt() {
         rows.extend(questions::short_doubt(model, doubt, since, now));
     } else if let Some((knock, since)) = model.knock() {
         rows.extend(questions::short_rows(model, knock, since, now));
     } else if model.asking_to_leave {
         rows.push(vec![(format!("{} q leave", strings::LEAVE), theme.warn)]);
+    } else if let Some((_, name)) = &model.removing {
+        rows.push(vec![(format!("Remove {name} from the call? x remove"), theme.warn)]);
     }
     let question = rows.len();
     match &model.screen {
@@ -230,6 +234,7 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
             roster = Some((call.security.epoch, rows.len()));
             if model.pane == Some(Pane::Security) {
                 rows.extend(panes::words(theme, &call.security));
+                words = Some((call.security.words_epoch, rows.len()));
             }
             for tile in &call.tiles {
                 // Pictures that nobody sees don't come: that is no alarm.
@@ -253,8 +258,20 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     for (row, y) in lines.iter().zip(area.y..area.bottom()) {
         pen::row(buf, area.x, y, area.width, row);
     }
-    let cut = until(question) > usize::from(area.height);
-    Drawn { roster, cut, ..Drawn::default() }
+    let fits = |rows: usize| until(rows) <= usize::from(area.height);
+    let question = model.asked().filter(|_| fits(question));
+    let words = words.filter(|(_, rows)| fits(*rows)).map(|(epoch, _)| epoch);
+    if let (Some(note), true) = (&model.note, area.height > 0) {
+        // What a key didn't do, and why, lies over the last line.
+        let last = Rect { y: area.bottom() - 1, height: 1, ..area };
+        let rows = pen::wrap_row(&[(note.text.clone(), theme.warn)], area.width);
+        buf.set_style(last, ratatui::style::Style::reset());
+        for x in last.left()..last.right() {
+            buf[(x, last.y)].reset();
+        }
+        pen::row(buf, last.x, last.y, last.width, &rows[0]);
+    }
+    Drawn { roster, seen: Seen { question, words }, ..Drawn::default() }
 }
 
 fn split(area: Rect, head: u16, foot: u16) -> (Rect, Rect, Rect) {

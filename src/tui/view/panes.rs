@@ -47,6 +47,15 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole
     Vec::new()
 }
 
+/// Whether the keys pane stands in `area` with all of the call words.
+pub(super) fn shows_words(model: &Model, call: &CallScreen, area: Rect) -> bool {
+    let width = area.width.saturating_sub(4);
+    let lines: usize =
+        words(&model.theme, &call.security).iter().map(|row| pen::wrap_row(row, width).len()).sum();
+    // A frame, and perhaps a line that says how much there is no room for.
+    model.pane == Some(Pane::Security) && lines + 3 <= usize::from(area.height)
+}
+
 /// Without empty lines where they would push others out.
 fn airy(mut rows: Vec<Row>, area: Rect) -> Vec<Row> {
     let width = area.width.saturating_sub(4);
@@ -150,12 +159,13 @@ pub(super) fn words(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
 }
 
 fn security(theme: &Theme, info: &SecurityInfo) -> Vec<Row> {
-    let mut rows: Vec<Row> = vec![vec![
+    // The words come first: they are to be read where there is little room.
+    let mut rows = words(theme, info);
+    rows.push(Vec::new());
+    rows.push(vec![
         (format!("epoch {}", info.epoch), theme.strong),
         (format!(" · {}", info.suite), theme.dim),
-    ]];
-    rows.push(Vec::new());
-    rows.extend(words(theme, info));
+    ]);
     rows.push(Vec::new());
     if let Some(trouble) = &info.trouble {
         rows.push(vec![(trouble.clone(), theme.warn)]);

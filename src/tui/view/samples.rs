@@ -105,6 +105,7 @@ pub(crate) fn call_screen() -> CallScreen {
             suite: "MLS 0x004D, ML-KEM-768 + X25519, ChaCha20-Poly1305".into(),
             words: Some(words()),
             words_state: WordsState::NotCompared,
+            words_epoch: 2,
             authenticator: "4f2a 91c0 7d3e 55b1".into(),
             locked: false,
             barred: vec![BarredInfo {

@@ -11,9 +11,8 @@ const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (200, 60), (20, 8)];
 fn screen_at(model: &Model, now: Instant, (w, h): (u16, u16)) -> (String, Drawn) {
     let mut buf = Buffer::empty(Rect::new(0, 0, w, h));
     let drawn = draw(model, now, &mut buf);
-    for (n, (_, rect)) in drawn.tiles.iter().enumerate() {
-        // The tile that lies over another one is the last.
-        let over = drawn.over.filter(|_| n + 1 < drawn.tiles.len());
+    for (_, rect) in &drawn.tiles {
+        let over = drawn.over.filter(|over| over.intersection(*rect) != *rect);
         for y in rect.y..rect.bottom() {
             for x in rect.x..rect.right() {
                 if over.is_some_and(|over| over.contains((x, y).into())) {
@@ -129,20 +128,21 @@ fn a_question_that_has_no_room_is_known_to_be_cut() {
     ] {
         for (size, cut) in sizes {
             let (text, drawn) = screen_at(model, now, size);
-            assert_eq!(drawn.cut, cut, "{size:?}\n{text}");
+            assert_eq!(drawn.seen.question.is_none(), cut, "{size:?}\n{text}");
             assert!(!text.contains("more lines"), "{size:?}\n{text}");
         }
     }
-    let plain = screen_at(&samples::call(), now, (18, 6)).1;
-    assert!(!plain.cut, "there is no question");
 }
 
 #[test]
 fn a_small_window_shows_the_call_words_when_asked() {
     let words = samples::words();
-    for size in [(80, 11), (36, 11)] {
-        let text = screen(&at_pane('i'), size);
-        assert!(words.iter().all(|word| text.contains(word)), "{size:?}\n{text}");
+    for (size, whole) in
+        [((80, 24), true), ((80, 11), true), ((40, 12), true), ((36, 11), true), ((30, 6), false)]
+    {
+        let (text, drawn) = screen_at(&at_pane('i'), samples::start(), size);
+        assert_eq!(words.iter().all(|word| text.contains(word)), whole, "{size:?}\n{text}");
+        assert_eq!(drawn.seen.words, whole.then_some(2), "{size:?}\n{text}");
     }
 }
 
