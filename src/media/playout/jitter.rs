@@ -2,12 +2,14 @@
 //!
 //! Packets wait so that one that is late, lost (and repaired by its successor) or out of order
 //! doesn't tear a hole. The wait is counted from capture: a packet's first sample is heard
-//! `target` after it was captured plus the network's least delay, so a long packet waits less. It
-//! follows the fastest packets of the last two seconds, never the slowest: jitter may cost a
-//! concealed moment, it can't make the conversation slow. [`Pace`] says when the player should run
-//! a shade faster or slower to hold that line against drifting clocks and changing routes.
+//! `target` after it was captured plus the network's least delay, so a long packet waits less. The
+//! line follows the fastest packets of the last two seconds. Where packets come later than that by
+//! more than the usual wait, all waits grow to what ninety-nine in a hundred of them need ([`Spread`]),
+//! and shrink again when the path is calm. [`Pace`] says when the player should run a shade faster or
+//! slower to hold that line against drifting clocks, changing routes and changing waits.
 
 use super::line::{MinLine, micros, micros_since, shift};
+use super::spread::Spread;
 use crate::media::frame::CodedAudio;
 use crate::time::MediaTime;
 use bytes::Bytes;
@@ -15,7 +17,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// No more sound than this is ever held.
-pub const BOUND: Duration = Duration::from_millis(250);
+pub const BOUND: Duration = Duration::from_millis(500);
+/// Nobody waits longer than this from capture, whatever the jitter: talking would turn into taking
+/// turns.
+const LONGEST: Duration = Duration::from_millis(300);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.
@@ -110,7 +115,10 @@ enum State {
 /// The jitter buffer of one member.
 #[derive(Debug)]
 pub struct AudioJitter {
+    /// The least from capture to playing, on a calm path.
     target: Duration,
+    /// How late packets come.
+    spread: Spread,
     state: State,
     packets: BTreeMap<u32, CodedAudio>,
     /// Sequence number and capture time of what is to be played next.
@@ -143,6 +151,7 @@ impl AudioJitter {
     pub fn new(target: Duration) -> Self {
         Self {
             target,
+            spread: Spread::default(),
             state: State::Idle,
             packets: BTreeMap::new(),
             next: 0,
@@ -166,12 +175,16 @@ impl AudioJitter {
         if ![10, 20, 40, 60].contains(&packet.millis) {
             return;
         }
+        let end = MediaTime(packet.at.0.saturating_add(u64::from(packet.millis) * 1000));
         if self.started && self.refuse(&packet) {
+            if packet.seq < self.next {
+                self.came(end, now);
+            }
             return;
         }
         self.late_in_a_row = 0;
-        let end = MediaTime(packet.at.0.saturating_add(u64::from(packet.millis) * 1000));
         self.line.arrived(end, now);
+        self.came(end, now);
         self.stats.received += 1;
         self.millis = packet.millis;
         match self.state {
@@ -195,6 +208,13 @@ impl AudioJitter {
         }
         self.packets.insert(packet.seq, packet);
         self.enforce_bound();
+    }
+
+    /// Notes how late a packet came, in time or not.
+    fn came(&mut self, end: MediaTime, now: Instant) {
+        if let Some(fastest) = self.line.arrival(end) {
+            self.spread.add(now.saturating_duration_since(fastest), now);
+        }
     }
 
     /// Late, doubled, or (after many late ones) a sign that we are in the wrong place.
@@ -316,7 +336,11 @@ impl AudioJitter {
 
     /// How long a packet waits after its arrival by the fastest way.
     fn wait(&self, millis: u8) -> Duration {
-        self.target.saturating_sub(Duration::from_millis(u64::from(millis))).max(LEAST_WAIT)
+        let own = Duration::from_millis(u64::from(millis));
+        let usual = self.target.saturating_sub(own).max(LEAST_WAIT);
+        // A player takes ten milliseconds at a time.
+        let needed = self.spread.most() + Duration::from_millis(10);
+        usual.max(needed.min(LONGEST.saturating_sub(own)))
     }
 
     fn begin_at(&mut self, seq: u32, at: MediaTime) {
@@ -329,6 +353,7 @@ impl AudioJitter {
         self.floor = self.next;
         self.packets.clear();
         self.line.clear();
+        self.spread.clear();
         (self.waited_ms, self.hole_ms, self.wait_us, self.jump) = (0, 0, None, false);
     }
 
@@ -391,7 +416,8 @@ impl AudioJitter {
             return;
         }
         let before = self.span();
-        while self.packets.len() > 1 && self.span() > self.target {
+        let usual = self.delay(self.millis);
+        while self.packets.len() > 1 && self.span() > usual {
             self.packets.pop_first();
             let Some((&seq, first)) = self.packets.first_key_value() else { break };
             let at = first.at;
@@ -466,6 +492,8 @@ mod tests {
         played: Vec<Option<u32>>,
         recovered: Vec<u32>,
         clock: u64,
+        /// Plays faster and slower when it is told to: 10 ms in 40.
+        heeds: bool,
     }
 
     impl Player {
@@ -477,6 +505,7 @@ mod tests {
                 played: Vec::new(),
                 recovered: Vec::new(),
                 clock: 0,
+                heeds: false,
             }
         }
 
@@ -497,8 +526,14 @@ mod tests {
         fn tick(&mut self) {
             let now = self.start + ms(self.clock);
             let mut silent = false;
+            let pace = match self.heeds && self.clock.is_multiple_of(40) {
+                true => self.jitter.pace(),
+                false => Pace::Even,
+            };
+            self.queued += if pace == Pace::Slower { 10 } else { 0 };
+            let ahead = if pace == Pace::Faster { 20 } else { 10 };
             for _ in 0..64 {
-                if self.queued >= 10 {
+                if self.queued >= ahead {
                     break;
                 }
                 let (what, length) = match self.jitter.pull(now, ms(self.queued)) {
@@ -519,6 +554,9 @@ mod tests {
                 };
                 self.queued += u64::from(length);
                 self.played.extend(std::iter::repeat_n(what, usize::from(length / 10)));
+            }
+            if pace == Pace::Faster && self.queued > 10 {
+                self.queued -= 10;
             }
             if silent && self.queued == 0 {
                 self.played.push(None);
@@ -604,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn late_packets_are_dropped_and_counted_and_the_wait_does_not_grow() {
+    fn late_packets_are_dropped_counted_and_waited_for_from_then_on() {
         let mut player = Player::new();
         let mut packets = stream(400, 20, 5);
         for (at, packet) in &mut packets {
@@ -612,11 +650,40 @@ mod tests {
                 *at += 110;
             }
         }
+        let mut heeding = Player { heeds: true, ..Player::new() };
+        heeding.run(7900, &mut packets.clone());
         player.run(7900, &mut packets);
         let stats = player.jitter.stats();
         assert!(stats.late >= 55, "{stats:?}");
-        assert!(player.jitter.waiting().unwrap() < ms(85));
         assert!(stats.recovered_ms > 1000, "their successors hold a copy: {stats:?}");
+        assert_eq!(player.jitter.pace(), Pace::Slower, "it asks for more time");
+        let stats = heeding.jitter.stats();
+        assert!(stats.late < 15, "{stats:?}");
+        let waits = heeding.jitter.waiting().unwrap();
+        assert!((ms(130)..ms(170)).contains(&waits), "{waits:?}");
+    }
+
+    #[test]
+    fn jitter_is_waited_for_and_no_longer_when_it_is_over() {
+        let mut rng = StdRng::seed_from_u64(8);
+        let mut player = Player { heeds: true, ..Player::new() };
+        let mut packets = stream(2000, 20, 20);
+        for (at, _) in packets.iter_mut().filter(|(at, _)| *at < 25_000) {
+            // Exponential, 40 ms on average, in order (as queues do).
+            *at += (-40.0 * (1.0 - rng.random_range(0.0..1.0f64)).ln()) as u64;
+        }
+        player.run(5_000, &mut packets);
+        let before = player.jitter.stats();
+        player.run(25_000, &mut packets);
+        let after = player.jitter.stats();
+        let concealed = after.concealed_ms - before.concealed_ms;
+        assert!(concealed <= 200, "{concealed} ms of 20 s, {after:?}");
+        let waits = player.jitter.waiting().unwrap();
+        assert!(waits > ms(150) && waits <= LONGEST + ms(20), "{waits:?}");
+        player.run(35_000, &mut packets);
+        let waits = player.jitter.waiting().unwrap();
+        assert!(waits < ms(85), "{waits:?} ten seconds after");
+        assert!(player.jitter.stats().concealed_ms - after.concealed_ms <= 60);
     }
 
     #[test]

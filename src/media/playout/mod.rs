@@ -2,6 +2,7 @@
 
 mod jitter;
 mod line;
+mod spread;
 mod sync;
 
 pub use jitter::{AudioJitter, JitterStats, Pace, Pull};
