@@ -810,7 +810,7 @@ mod tests {
         }
         parser.process(&board.compose(&model, now, None).0);
         let corner = |parser: &vt100::Parser| {
-            parser.screen().cell(30, 110).expect("on the screen").bgcolor()
+            parser.screen().cell(29, 100).expect("on the screen").bgcolor()
         };
         let gray = vt100::Color::Rgb(214, 214, 214);
         assert!(parser.screen().contents().contains("(you)"), "{}", parser.screen().contents());

@@ -31,6 +31,14 @@ pub fn run(options: SuiteOptions) -> Result<Exit, Failure> {
         out.line(text.map_err(|e| Failure::new(Exit::Bug, e))?);
     } else {
         table(&reports).into_iter().for_each(|line| out.line(line));
+        for report in &reports {
+            let lines = |what, list: &[String], out: &mut Out| {
+                list.iter()
+                    .for_each(|line| out.line(format_args!("{what} {}: {line}", report.scenario)));
+            };
+            lines("FAILED", &report.failures, &mut out);
+            lines("PASSED unexpectedly", &report.unexpected, &mut out);
+        }
     }
     let ok = reports.iter().all(|report| report.ok);
     out.end(if ok { Exit::Ended } else { Exit::Failed })
@@ -114,7 +122,8 @@ fn verdict(report: &Report) -> String {
     match (report.failures.as_slice(), report.short.len()) {
         ([], 0) => "pass".into(),
         ([], n) => format!("{n} short"),
-        (failures, _) => format!("FAILED: {}", failures.join("; ")),
+        (failures, 0) => format!("{} FAILED", failures.len()),
+        (failures, n) => format!("{} FAILED, {n} short", failures.len()),
     }
 }
 

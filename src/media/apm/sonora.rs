@@ -56,6 +56,8 @@ pub struct Cleaner {
     heard: Option<Heard>,
     /// The lag the canceller is used to, in 48 kHz samples.
     anchor: Option<f64>,
+    /// The devices said once how late they are.
+    told: bool,
     gauge: Gauge,
     /// Captured blocks of nothing but zeros in a row.
     silent: u32,
@@ -77,6 +79,7 @@ impl Cleaner {
             ear: DriftEar::default(),
             heard: None,
             anchor: None,
+            told: false,
             gauge: Gauge::default(),
             silent: 0,
             young: 0,
@@ -193,7 +196,8 @@ impl CaptureProcessor for Cleaner {
             let held = (devices.as_secs_f64() * 48_000.0 - GOOD_LAG).max(least);
             let off = self.aligner.waiting() - held;
             // What devices say wavers by a block or two.
-            if off.abs() > WAVERS && self.aligner.shift(off) != 0.0 {
+            let news = !std::mem::replace(&mut self.told, true) || off.abs() > WAVERS;
+            if news && self.aligner.shift(off) != 0.0 {
                 self.ear.shifted();
             }
         }

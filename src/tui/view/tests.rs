@@ -1,6 +1,6 @@
 use super::*;
 use crate::tui::keymap::{Key, Press};
-use crate::tui::model::{EveSees, LayoutKind, Track, WordsState};
+use crate::tui::model::{EveSees, LayoutKind, Seen, Track, WordsState};
 use crate::tui::theme::Theme;
 use crate::wire::link::MemberId;
 use std::time::Duration;
@@ -138,7 +138,7 @@ fn a_question_that_has_no_room_is_known_to_be_cut() {
 fn a_small_window_shows_the_call_words_when_asked() {
     let words = samples::words();
     for (size, whole) in
-        [((80, 24), true), ((80, 11), true), ((40, 12), true), ((36, 11), true), ((30, 6), false)]
+        [((80, 24), true), ((80, 11), true), ((40, 12), true), ((36, 11), true), ((20, 5), false)]
     {
         let (text, drawn) = screen_at(&at_pane('i'), samples::start(), size);
         assert_eq!(words.iter().all(|word| text.contains(word)), whole, "{size:?}\n{text}");
@@ -239,6 +239,7 @@ fn a_changed_key_stands_under_the_known_one_and_blocks() {
         }
         assert_eq!(model.press(Key::Char('a'), Press::Down, t), None, "guarded like a knock");
         let later = t + Duration::from_secs(1);
+        model.saw(Seen { question: model.asked(), words: None }, t);
         assert_eq!(model.press(Key::Char('i'), Press::Down, later), None, "nothing else works");
         let believe = crate::tui::update::Command::Believe([7; 32]);
         assert_eq!(model.press(Key::Char('a'), Press::Down, later), Some(believe));
@@ -428,12 +429,12 @@ fn the_security_pane_at_80x24_looks_like_this() {
 
 const PANE: &str = "\
 ╭─ Who holds keys ─────────────────────────────────────╮
-│ epoch 2 · MLS 0x004D, ML-KEM-768 + X25519,           │
-│ ChaCha20-Poly1305                                    │
 │ Call words: read them to each other                  │
 │   amber otter lemon quiet                            │
 │   walnut river candle marble                         │
 │   not compared yet · w they match                    │
+│ epoch 2 · MLS 0x004D, ML-KEM-768 + X25519,           │
+│ ChaCha20-Poly1305                                    │
 │ Ada · verified 2026-08-29, words                     │
 │   abcd-efgh-ijkl-mnop · direct, 192.0.2.7:4433       │
 │   since epoch 0 · founded the call · host            │
