@@ -18,7 +18,7 @@ const BINS: usize = 80;
 const MOST: usize = 800;
 /// This share of packets may come too late: waiting for each would cost everybody more than the
 /// concealed moments do.
-const LATE: f64 = 0.01;
+const LATE: f64 = 0.005;
 /// With fewer packets than this there is nothing to tell.
 const FEW: usize = 25;
 
