@@ -4,7 +4,7 @@
 //! doesn't tear a hole. The wait is counted from capture: a packet's first sample is heard
 //! `target` after it was captured plus the network's least delay, so a long packet waits less. The
 //! line follows the fastest packets of the last two seconds. Where packets come later than that by
-//! more than the usual wait, all waits grow to what ninety-nine in a hundred of them need ([`Spread`]),
+//! more than the usual wait, all waits grow to what all but one in two hundred of them need ([`Spread`]),
 //! and shrink again when the path is calm. [`Pace`] says when the player should run a shade faster or
 //! slower to hold that line against drifting clocks, changing routes and changing waits.
 
