@@ -353,6 +353,7 @@ impl Stage {
         match event {
             term::Event::Resize { cells: (cols, rows), .. } => {
                 self.board.resize(*cols, *rows);
+                (self.seen, self.on_its_way) = Default::default();
                 self.invalidate();
             }
             term::Event::Resumed | term::Event::Focus(true) => self.invalidate(),

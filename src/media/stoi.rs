@@ -130,10 +130,11 @@ fn envelopes(signal: &[f64]) -> Vec<[f64; BANDS]> {
     out
 }
 
-/// Radix-2 transform in place.
-fn fft(re: &mut [f64; POINTS], im: &mut [f64; POINTS]) {
-    let bits = POINTS.trailing_zeros();
-    for i in 0..POINTS {
+/// Radix-2 transform in place, of as many points as there are: a power of two.
+pub(crate) fn fft(re: &mut [f64], im: &mut [f64]) {
+    let points = re.len();
+    let bits = points.trailing_zeros();
+    for i in 0..points {
         let j = i.reverse_bits() >> (usize::BITS - bits);
         if i < j {
             re.swap(i, j);
@@ -141,10 +142,10 @@ fn fft(re: &mut [f64; POINTS], im: &mut [f64; POINTS]) {
         }
     }
     let mut half = 1;
-    while half < POINTS {
+    while half < points {
         for k in 0..half {
             let (s, c) = (-PI * k as f64 / half as f64).sin_cos();
-            for a in (k..POINTS).step_by(2 * half) {
+            for a in (k..points).step_by(2 * half) {
                 let b = a + half;
                 let (tr, ti) = (re[b] * c - im[b] * s, re[b] * s + im[b] * c);
                 (re[b], im[b]) = (re[a] - tr, im[a] - ti);

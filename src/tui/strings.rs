@@ -52,9 +52,9 @@ pub const EXPLAIN: &str = "What you are looking at";
 pub const ONE_MOMENT: &str = "one moment";
 /// After the program was stopped by the shell.
 pub const AGAIN: &str =
-    "what was off while the program was stopped is on again: microphone, camera";
+    "microphone and camera, off while the program was stopped, are as they were";
 /// A question of which not everything can be seen is not answered with yes.
-pub const CUT: &str = "make the window larger: not all of the question can be seen";
+pub const CUT: &str = "not before all of the question is on the screen: is the window too small?";
 /// Above the call words.
 pub const WORDS_HOW: &str = "Call words: read them to each other";
 /// When all fits but the room.

@@ -6,6 +6,7 @@
 
 use crate::media::seams::{BLOCK, PcmSource, SAMPLE_RATE};
 use crate::media::source::voice::{Speech, Voice};
+use crate::media::stoi::fft;
 use crate::time::{Now, Wall};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::f64::consts::PI;
@@ -131,31 +132,6 @@ pub fn convolve(sound: &[f32], response: &[f32]) -> Vec<f32> {
     }
     out.truncate(sound.len());
     out
-}
-
-fn fft(re: &mut [f64], im: &mut [f64]) {
-    let n = re.len();
-    let bits = n.trailing_zeros();
-    for i in 0..n {
-        let j = i.reverse_bits() >> (usize::BITS - bits);
-        if i < j {
-            re.swap(i, j);
-            im.swap(i, j);
-        }
-    }
-    let mut half = 1;
-    while half < n {
-        for k in 0..half {
-            let (s, c) = (-PI * k as f64 / half as f64).sin_cos();
-            for a in (k..n).step_by(2 * half) {
-                let b = a + half;
-                let (tr, ti) = (re[b] * c - im[b] * s, re[b] * s + im[b] * c);
-                (re[b], im[b]) = (re[a] - tr, im[a] - ti);
-                (re[a], im[a]) = (re[a] + tr, im[a] + ti);
-            }
-        }
-        half *= 2;
-    }
 }
 
 /// `sound` so many milliseconds later, equally long.

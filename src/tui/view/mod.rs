@@ -251,25 +251,20 @@ fn too_small(model: &Model, now: Instant, buf: &mut Buffer) -> Drawn {
     rows.push(vec![(strings::TOO_SMALL.into(), theme.dim)]);
     let wrapped: Vec<Vec<Row>> = rows.iter().map(|row| pen::wrap_row(row, area.width)).collect();
     let until = |rows: usize| wrapped.iter().take(rows).map(Vec::len).sum::<usize>();
-    // Shown whole, if the lines up to the roster's last one are on the screen.
-    let roster =
-        roster.filter(|(_, rows)| until(*rows) <= usize::from(area.height)).map(|(epoch, _)| epoch);
+    // A note, which says what a key didn't do and why, lies over the last line: what is under it isn't
+    // seen.
+    let height = area.height - u16::from(model.note.is_some()).min(area.height);
+    // Shown whole, if the lines up to the last one of it are on the screen.
+    let fits = |rows: usize| until(rows) <= usize::from(height);
+    let question = model.asked().filter(|_| fits(question));
+    let epoch = |shown: Option<(u64, usize)>| shown.filter(|(_, rows)| fits(*rows)).map(|s| s.0);
+    let (roster, words) = (epoch(roster), epoch(words));
     let lines: Vec<&Row> = wrapped.iter().flatten().collect();
-    for (row, y) in lines.iter().zip(area.y..area.bottom()) {
+    for (row, y) in lines.iter().zip(area.y..area.y + height) {
         pen::row(buf, area.x, y, area.width, row);
     }
-    let fits = |rows: usize| until(rows) <= usize::from(area.height);
-    let question = model.asked().filter(|_| fits(question));
-    let words = words.filter(|(_, rows)| fits(*rows)).map(|(epoch, _)| epoch);
-    if let (Some(note), true) = (&model.note, area.height > 0) {
-        // What a key didn't do, and why, lies over the last line.
-        let last = Rect { y: area.bottom() - 1, height: 1, ..area };
-        let rows = pen::wrap_row(&[(note.text.clone(), theme.warn)], area.width);
-        buf.set_style(last, ratatui::style::Style::reset());
-        for x in last.left()..last.right() {
-            buf[(x, last.y)].reset();
-        }
-        pen::row(buf, last.x, last.y, last.width, &rows[0]);
+    if let (Some(note), true) = (&model.note, height < area.height) {
+        pen::row(buf, area.x, area.y + height, area.width, &[(note.text.clone(), theme.warn)]);
     }
     Drawn { roster, seen: Seen { question, words }, ..Drawn::default() }
 }

@@ -135,6 +135,24 @@ fn a_question_that_has_no_room_is_known_to_be_cut() {
 }
 
 #[test]
+fn what_a_note_covers_does_not_count_as_seen() {
+    let t = samples::start();
+    for mut model in [samples::call(), at_pane('i')] {
+        model.set_knocks(vec![samples::knock(1)], t);
+        let height = |wanted: &dyn Fn(&Drawn) -> bool, model: &Model| {
+            (1..12).find(|h| wanted(&screen_at(model, t, (34, *h)).1)).expect("room enough")
+        };
+        let wanted: [&dyn Fn(&Drawn) -> bool; 2] =
+            [&|drawn| drawn.seen.question.is_some(), &|drawn| drawn.roster.is_some()];
+        let plain = wanted.map(|wanted| height(wanted, &model));
+        model.tell("something", t);
+        assert_eq!(wanted.map(|wanted| height(wanted, &model)), plain.map(|h| h + 1));
+        let (text, _) = screen_at(&model, t, (34, plain[0]));
+        assert!(text.contains("something"), "{text}");
+    }
+}
+
+#[test]
 fn a_small_window_shows_the_call_words_when_asked() {
     let words = samples::words();
     for (size, whole) in
