@@ -4,11 +4,12 @@
 //! others follow, frames go on under the previous epoch – unless somebody was removed: then
 //! nothing more is sealed under a key that the removed member holds.
 
+use super::copies::Copies;
 use super::*;
 use crate::group::Roster;
 use crate::keys::Bases;
-use crate::media::frame::Coded;
-use crate::seal::{OpenError, Opener, Receipt, Sealers};
+use crate::media::frame::{Coded, CodedVideo};
+use crate::seal::{OpenError, Opener, Receipt, Sealed, Sealers};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::media::{self, Padding};
@@ -24,18 +25,11 @@ const GRACE: Duration = Duration::from_secs(2);
 const AHEAD: Duration = Duration::from_secs(1);
 /// At most this many frames wait for a commit.
 pub const MAX_AHEAD: usize = 128;
-/// A picture that nobody would paint any more is not worth its bits.
-const FRAME_DEADLINE: Duration = Duration::from_millis(400);
+/// Nobody would paint a picture so late, but those after it build on it: until then a repair is
+/// cheaper than a keyframe.
+const FRAME_DEADLINE: Duration = Duration::from_millis(1000);
 /// A keyframe is worth waiting for.
 const KEYFRAME_DEADLINE: Duration = Duration::from_millis(1500);
-/// The second copy of a picture follows the first after this time: not in the same packet, and in
-/// time for showing it beside its sound.
-const COPY_AFTER: Duration = Duration::from_millis(15);
-/// Pictures larger than this are not sent twice, in bytes: their loss is repaired like any other.
-const COPY_MOST: usize = 4096;
-/// Second copies that may wait at once.
-const MAX_COPIES: usize = 64;
-
 /// A sealed object as it goes out, for the estimator.
 pub struct SealedOut {
     /// The whole SFrame.
@@ -51,7 +45,7 @@ pub struct SealedOut {
 pub(super) struct Epochs {
     live: VecDeque<Keys>,
     ahead: VecDeque<Ahead>,
-    copies: VecDeque<(Instant, LinkId, Send)>,
+    copies: Copies,
     gate_noted: bool,
 }
 
@@ -87,6 +81,8 @@ struct Ahead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carried {
     Datagram,
+    /// In a datagram that says it is a copy.
+    Copy,
     Frame,
     Control,
 }
@@ -101,6 +97,7 @@ impl Epochs {
         removed: bool,
         now: Instant,
     ) {
+        self.copies.clear();
         for old in &mut self.live {
             old.ends_at.get_or_insert(now + GRACE);
             if removed {
@@ -189,8 +186,7 @@ impl Epochs {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         let ends = self.live.iter().filter_map(|k| k.ends_at);
         let ahead = self.ahead.front().map(|a| a.until);
-        let copy = self.copies.front().map(|(at, _, _)| *at);
-        ends.chain(ahead).chain(copy).min()
+        ends.chain(ahead).chain(self.copies.wake_at()).min()
     }
 
     pub(super) fn ahead_len(&self) -> usize {
@@ -260,8 +256,7 @@ impl Call {
 
     pub(super) fn epochs_tick(&mut self, now: Now) {
         self.epochs.expire(now.mono);
-        while self.epochs.copies.front().is_some_and(|(at, _, _)| *at <= now.mono) {
-            let Some((_, link, send)) = self.epochs.copies.pop_front() else { break };
+        for (link, send) in self.epochs.copies.due(None, now.mono) {
             if self.links.contains_key(&link) {
                 self.out.push_back(Output::Send(link, send));
             }
@@ -303,37 +298,61 @@ impl Call {
         if let Some(epoch) = first {
             self.event(Event::Sealing { epoch });
         }
+        if matches!(coded, Coded::Audio(_)) {
+            self.epochs.copies.sound_sealed(sealed.kid, sealed.bytes.clone());
+        }
         for (member, link) in links {
-            let send = match coded {
-                Coded::Audio(_) => Send::Datagram(sealed.bytes.clone()),
-                Coded::Video(video) => Send::Frame {
-                    bytes: sealed.bytes.clone(),
-                    priority: if video.keyframe {
-                        i32::MAX
-                    } else {
-                        i32::try_from(video.number).unwrap_or(i32::MAX - 1)
-                    },
-                    deadline: now.mono
-                        + if video.keyframe { KEYFRAME_DEADLINE } else { FRAME_DEADLINE },
-                    supersedes: video.keyframe,
-                },
-            };
-            let copy = sealed.bytes.len() <= COPY_MOST && self.sends_copies(member, now.mono);
-            if let Send::Frame { bytes, priority, deadline, .. } = &send
-                && copy
-                && self.epochs.copies.len() < MAX_COPIES
-            {
-                let (bytes, priority, deadline) = (bytes.clone(), *priority, *deadline);
-                let copy = Send::Frame { bytes, priority, deadline, supersedes: false };
-                self.epochs.copies.push_back((now.mono + COPY_AFTER, link, copy));
-            }
-            self.out.push_back(Output::Send(link, send));
-            self.note_sent(member, sealed.kid, sealed.ctr, sealed.bytes.len(), now);
-            if matches!(coded, Coded::Audio(_)) {
-                // Beside a packet that goes out anyway, a report costs no packet of its own.
-                self.report_beside_audio(member, link, now);
+            match coded {
+                Coded::Audio(audio) => self.send_sound(member, link, &sealed, audio.millis, now),
+                Coded::Video(video) => self.send_picture(member, link, &sealed, video, now),
             }
         }
+    }
+
+    fn send_sound(&mut self, to: MemberId, link: LinkId, sealed: &Sealed, millis: u8, now: Now) {
+        self.out.push_back(Output::Send(link, Send::Datagram(sealed.bytes.clone())));
+        self.note_sent(to, sealed.kid, sealed.ctr, sealed.bytes.len(), now);
+        let Some(feedback) = self.peers.feedback(to) else { return };
+        feedback.sound_sent(sealed.kid, sealed.ctr, sealed.bytes.len(), millis, now.mono);
+        let copies = &mut self.epochs.copies;
+        let mut beside: Vec<Send> =
+            copies.beside_sound(feedback.repeats()).map(Send::Datagram).collect();
+        beside.extend(copies.due(Some(link), now.mono).into_iter().map(|(_, send)| send));
+        let mut bytes = 0;
+        for copy in beside {
+            if let Send::Datagram(copy) | Send::Frame { bytes: copy, .. } = &copy {
+                bytes += copy.len();
+            }
+            self.out.push_back(Output::Send(link, copy));
+        }
+        if bytes > 0 {
+            feedback.copies_sent(sealed.kid, sealed.ctr, bytes, now.mono);
+        }
+        // Beside a packet that goes out anyway, a report costs no packet of its own.
+        self.report_beside_audio(to, link, now);
+    }
+
+    fn send_picture(
+        &mut self,
+        to: MemberId,
+        link: LinkId,
+        sealed: &Sealed,
+        video: &CodedVideo,
+        now: Now,
+    ) {
+        let (priority, lifetime) = match video.keyframe {
+            true => (i32::MAX, KEYFRAME_DEADLINE),
+            false => (i32::try_from(video.number).unwrap_or(i32::MAX - 1), FRAME_DEADLINE),
+        };
+        let bytes = sealed.bytes.clone();
+        let deadline = now.mono + lifetime;
+        let send = Send::Frame { bytes, priority, deadline, supersedes: video.keyframe };
+        if let Some(feedback) = self.peers.feedback(to) {
+            let times = feedback.picture_copies(video.keyframe, now.mono);
+            self.epochs.copies.picture(link, &send, times.into_iter(), now.mono);
+        }
+        self.out.push_back(Output::Send(link, send));
+        self.note_sent(to, sealed.kid, sealed.ctr, sealed.bytes.len(), now);
     }
 
     /// Seals a message for members under the newest epoch's Data key: a newcomer has no other,
@@ -347,7 +366,10 @@ impl Call {
     }
 
     pub(super) fn open_datagram(&mut self, id: LinkId, bytes: &Bytes, now: Now) {
-        self.open_from_link(id, Carried::Datagram, bytes, now);
+        match bytes.first() {
+            Some(&media::COPY) => self.open_from_link(id, Carried::Copy, &bytes.slice(1..), now),
+            _ => self.open_from_link(id, Carried::Datagram, bytes, now),
+        }
     }
 
     pub(super) fn open_frame(&mut self, id: LinkId, bytes: &Bytes, now: Now) {
@@ -393,6 +415,8 @@ impl Call {
             Ok(plaintext) => {
                 self.take_opened(from, how, kid, header.ctr, &plaintext, bytes.len(), now)
             }
+            // What arrived at once needs no copy.
+            Err(OpenError::Replayed | OpenError::TooOld) if how == Carried::Copy => {}
             Err(OpenError::Replayed | OpenError::TooOld) => self.counters.replayed += 1,
             Err(_) => self.counters.bad_seal += 1,
         }
@@ -435,8 +459,11 @@ impl Call {
                     Err(_) => self.counters.malformed += 1,
                 }
             }
-            (Carried::Datagram, StreamKind::Audio) | (Carried::Frame, StreamKind::Video) => {
-                self.note_received(from, kid.to_u64(), ctr, size, now);
+            (Carried::Datagram | Carried::Copy, StreamKind::Audio)
+            | (Carried::Frame | Carried::Copy, StreamKind::Video) => {
+                // When a copy of sound comes says when it was sent, not how long it took.
+                let timed = how != Carried::Copy || kid.stream == StreamKind::Video;
+                self.note_received(from, kid.to_u64(), ctr, size, timed, now);
                 match media::decode(kid.stream, plaintext) {
                     Ok(_) if self.contacts.holds(from) => {}
                     Ok(coded) => self.out.push_back(Output::Media(from, coded)),

@@ -7,6 +7,7 @@
 use super::*;
 use crate::media::frame::Want;
 use crate::media::rate::estimator::{Estimator, Feedback as Freshness};
+use crate::media::rate::redundancy::{Fates, Repeats, affordable};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::media::Padding;
@@ -24,12 +25,21 @@ const GIVEN_UP: u64 = 5;
 const GAP: u64 = 64;
 /// Keys watched at once: four streams in a few epochs.
 const MAX_KIDS: usize = 16;
-/// From this loss on, pictures are sent twice …
-const COPIES_FROM: f64 = 0.02;
-/// … until it has been lower for so long …
-const COPIES_FOR: Duration = Duration::from_secs(10);
-/// … unless the path is short of room: then the losses are our own doing.
+/// With a longer queue than this on the path, nothing is sent again: it is short of room, and the losses
+/// are our own doing.
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
+/// How often what is to be sent again is thought over.
+const REPLAN_EVERY: Duration = Duration::from_millis(400);
+/// Share of the rate that copies of sound may take where nothing is left over …
+const SOUND_SHARE: f64 = 0.2;
+/// … and copies of pictures.
+const PICTURE_SHARE: f64 = 0.25;
+/// Mark and frame header of a copy beside other datagrams, in bytes.
+const COPY_OVERHEAD: u64 = 4;
+/// The first keyframes go twice as long as nothing is known of the path, the second after this time.
+const FIRST_COPY: Duration = Duration::from_millis(20);
+/// From this loss on, arrivals are reported three times: reports are lost like everything else.
+const REPEAT_REPORTS_FROM: f64 = 0.01;
 /// Below this rate, in bit/s, the lengths of pictures are not hidden …
 const THIN: u64 = 120_000;
 /// … until it is this much again.
@@ -50,6 +60,10 @@ pub struct Budget {
     pub freshness: Freshness,
     /// Delay added by queues on the way, as far as their reports show.
     pub queue_delay: Duration,
+    /// Copies sent of each packet of sound.
+    pub copies: usize,
+    /// What copies of sound and pictures take of `rate_bps` now.
+    pub copies_bps: u64,
 }
 
 /// What is missing of the frames under one key.
@@ -61,11 +75,24 @@ struct Gaps {
 /// One member's feedback, both directions.
 pub(super) struct Feedback {
     estimator: Estimator,
-    arrivals: Vec<Arrival>,
+    /// Not reported yet, or not often enough: how many times it has been.
+    arrivals: VecDeque<(Arrival, u8)>,
+    /// Some of them have not been reported at all.
+    news: bool,
+    /// What became of the sound we sent, and what is sent again because of it.
+    fates: Fates,
+    repeats: Repeats,
+    /// Packet time of our sound, and what a copy of all of it takes, in bit/s.
+    sound: (u8, u64),
+    /// Copies of pictures.
+    picture_copies: usize,
+    next_plan: Instant,
+    /// What copies took at the last look, in bit/s.
+    copies_bps: u64,
     last_report: Instant,
     origin: Instant,
-    told_rate: u64,
-    copies_until: Option<Instant>,
+    /// Rate and pace as last told.
+    told: (u64, u64),
     /// By key: what is missing so far.
     gaps: BTreeMap<u64, Gaps>,
     lost: u32,
@@ -78,11 +105,17 @@ impl Feedback {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             estimator: Estimator::new(now),
-            arrivals: Vec::new(),
+            arrivals: VecDeque::new(),
+            news: false,
+            fates: Fates::new(now),
+            repeats: Repeats::default(),
+            sound: (20, 0),
+            picture_copies: 0,
+            next_plan: now,
+            copies_bps: 0,
             last_report: now,
             origin: now,
-            told_rate: 0,
-            copies_until: None,
+            told: (0, 0),
             gaps: BTreeMap::new(),
             lost: 0,
             received_bytes: 0,
@@ -97,11 +130,14 @@ impl Feedback {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        (!self.arrivals.is_empty()).then(|| self.last_report + ALONE)
+        self.news.then(|| self.last_report + ALONE)
     }
 
     pub(super) fn budget(&self, want: Option<Want>, now: Instant) -> Budget {
+        let sound = self.sound.1 * self.repeats.len() as u64;
         Budget {
+            copies: self.repeats.len(),
+            copies_bps: self.copies_bps.max(sound),
             want,
             rate_bps: self.estimator.rate_bps(now),
             loss: self.estimator.loss(),
@@ -131,24 +167,111 @@ impl Feedback {
         }
     }
 
-    /// Are pictures to be sent twice? A repair takes a round trip and more, and a second one after
-    /// it comes too late to be painted.
-    pub(super) fn copies(&self, now: Instant) -> bool {
-        self.copies_until.is_some_and(|until| until > now)
-            && self.estimator.queue_delay() < COPIES_QUEUE
+    /// A packet of sound of `bytes` left.
+    pub(super) fn sound_sent(
+        &mut self,
+        kid: u64,
+        ctr: u64,
+        bytes: usize,
+        millis: u8,
+        now: Instant,
+    ) {
+        let each = bytes as u64 + COPY_OVERHEAD;
+        self.sound = (millis, each * 8000 / u64::from(millis.max(1)));
+        self.fates.sent(short(kid), ctr, now);
+    }
+
+    /// `bytes` of copies left beside it.
+    pub(super) fn copies_sent(&mut self, kid: u64, ctr: u64, bytes: usize, now: Instant) {
+        self.estimator.on_copies(short(kid), ctr, bytes, now);
+    }
+
+    /// Which earlier packets of sound to send again beside one.
+    pub(super) const fn repeats(&self) -> &Repeats {
+        &self.repeats
+    }
+
+    /// How long after a picture its copies go.
+    pub(super) fn picture_copies(&self, keyframe: bool, now: Instant) -> Vec<Duration> {
+        if self.thin || self.estimator.longer() || self.estimator.feedback(now) != Freshness::Fresh
+        {
+            return Vec::new();
+        }
+        if self.fates.trace().loss().is_none() && keyframe {
+            return vec![FIRST_COPY];
+        }
+        let each = Duration::from_millis(self.sound.0.into());
+        // Just before the packet of sound it is to go with.
+        let time = |after: &usize| each * u32::try_from(*after).unwrap_or(1) - each / 2;
+        self.repeats.after().iter().take(self.picture_copies).map(time).collect()
+    }
+
+    /// Thinks over what is sent again.
+    fn replan(&mut self, now: Instant) {
+        if now < self.next_plan {
+            return;
+        }
+        self.next_plan = now + REPLAN_EVERY;
+        let (copies, plain) = self.estimator.copies_and_plain(now);
+        self.copies_bps = copies;
+        let rate = self.estimator.rate_bps(now);
+        let (millis, copy_bps) = self.sound;
+        // On a thin path what seems left over was never tried: there the coarse copies inside the
+        // sound have to do.
+        let full =
+            self.thin || self.estimator.full() || self.estimator.queue_delay() >= COPIES_QUEUE;
+        let most = if full { 0 } else { affordable(rate, plain, copy_bps, SOUND_SHARE) };
+        self.repeats = self.repeats.replan(self.fates.trace(), millis, most);
+        let sound = copy_bps * self.repeats.len() as u64;
+        let pictures = plain.saturating_sub(copy_bps).max(1);
+        self.picture_copies = affordable(rate, plain + sound, pictures, PICTURE_SHARE);
+        tracing::debug!(
+            rate,
+            plain,
+            copies,
+            most,
+            repeats = ?self.repeats.after(),
+            pictures = self.picture_copies,
+            sound_loss = ?self.fates.trace().loss(),
+            estimate = %self.estimator,
+            "replan"
+        );
+    }
+
+    /// Is anything sent more than once?
+    pub(super) fn sends_copies(&self) -> bool {
+        !self.repeats.is_empty() && self.picture_copies > 0
     }
 
     fn take(&mut self, now: Instant) -> Report {
         self.last_report = now;
-        Report { entries: std::mem::take(&mut self.arrivals), lost: self.lost, late: 0 }
+        self.news = false;
+        let times = if self.estimator.loss() >= REPEAT_REPORTS_FROM { 3 } else { 1 };
+        let entries = self.arrivals.iter().map(|(arrival, _)| *arrival).collect();
+        self.arrivals.retain_mut(|(_, told)| {
+            *told += 1;
+            *told < times
+        });
+        Report { entries, lost: self.lost, late: 0 }
     }
+}
+
+/// A key identifier has twelve bits.
+fn short(kid: u64) -> u16 {
+    u16::try_from(kid).unwrap_or(u16::MAX)
 }
 
 impl Call {
     pub(super) fn note_sent(&mut self, to: MemberId, kid: u64, ctr: u64, size: usize, now: Now) {
         if let Some(feedback) = self.peers.feedback(to) {
-            let kid = u16::try_from(kid).unwrap_or(u16::MAX);
-            feedback.estimator.on_sent(kid, ctr, size, now.mono);
+            feedback.estimator.on_sent(short(kid), ctr, size, now.mono);
+        }
+    }
+
+    pub(super) fn note_round_trip(&mut self, link: LinkId, rtt: Duration, shortest: Duration) {
+        let member = self.links.get(&link).and_then(LinkState::member);
+        if let Some(feedback) = member.and_then(|member| self.peers.feedback(member)) {
+            feedback.estimator.on_round_trip(rtt, shortest);
         }
     }
 
@@ -158,27 +281,29 @@ impl Call {
         kid: u64,
         ctr: u64,
         size: usize,
+        timed: bool,
         now: Now,
     ) {
         let Some(feedback) = self.peers.feedback(from) else { return };
         feedback.received_bytes += size as u64;
+        if !timed {
+            return;
+        }
         feedback.count_lost(kid, ctr);
         let since = now.mono.saturating_duration_since(feedback.origin);
         let arrival_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         if feedback.arrivals.len() >= MAX_ARRIVALS {
-            feedback.arrivals.remove(0);
+            feedback.arrivals.pop_front();
         }
-        feedback.arrivals.push(Arrival {
-            kid: u16::try_from(kid).unwrap_or(u16::MAX),
-            ctr,
-            arrival_us,
-        });
+        feedback.arrivals.push_back((Arrival { kid: short(kid), ctr, arrival_us }, 0));
+        feedback.news = true;
     }
 
     pub(super) fn report_beside_audio(&mut self, to: MemberId, link: LinkId, now: Now) {
-        let due = self.peers.feedback(to).is_some_and(|f| {
-            !f.arrivals.is_empty() && now.mono.saturating_duration_since(f.last_report) >= BESIDE
-        });
+        let due = self
+            .peers
+            .feedback(to)
+            .is_some_and(|f| f.news && now.mono.saturating_duration_since(f.last_report) >= BESIDE);
         if due {
             self.send_report(to, link, now);
         }
@@ -212,17 +337,27 @@ impl Call {
         let link = self.peers.link(from);
         let Some(feedback) = self.peers.feedback(from) else { return };
         feedback.estimator.on_report(report, now.mono);
-        if feedback.estimator.loss() >= COPIES_FROM {
-            feedback.copies_until = Some(now.mono + COPIES_FOR);
+        for entry in &report.entries {
+            feedback.fates.arrived(entry.kid, entry.ctr);
         }
+        let round = feedback.estimator.round_trip().unwrap_or(Duration::from_millis(200));
+        if feedback.estimator.full() {
+            feedback.fates.full(now.mono);
+        }
+        feedback.fates.settle(now.mono, round);
+        feedback.replan(now.mono);
         let rate = feedback.estimator.rate_bps(now.mono);
         let width = feedback.look_at_width(rate);
         // A step of an eighth is worth telling the connection and the encoder.
-        if rate.abs_diff(feedback.told_rate) * 8 >= feedback.told_rate {
-            feedback.told_rate = rate;
-            if let Some(link) = link {
-                self.out.push_back(Output::Rate(link, rate));
-            }
+        let step = |new: u64, old: u64| new.abs_diff(old) * 8 >= old;
+        let pace = feedback.estimator.pace_bps(now.mono);
+        let (new_rate, new_pace) = (step(rate, feedback.told.0), step(pace, feedback.told.1));
+        if new_pace {
+            feedback.told.1 = pace;
+            self.out.extend(link.map(|link| Output::Rate(link, pace)));
+        }
+        if new_rate && let Some(feedback) = self.peers.feedback(from) {
+            feedback.told.0 = rate;
             self.event(Event::Budgets);
         }
         if let Some(thin) = width.filter(|_| !self.config.constant_rate) {
@@ -245,9 +380,9 @@ impl Call {
         self.config.constant_rate
     }
 
-    /// Does this member get every picture twice, because the path loses packets?
-    pub fn sends_copies(&self, to: MemberId, now: Instant) -> bool {
-        self.peers.feedback_ref(to).is_some_and(|f| f.copies(now))
+    /// Does this member get pictures more than once, because the path loses packets?
+    pub fn sends_copies(&self, to: MemberId) -> bool {
+        self.peers.feedback_ref(to).is_some_and(Feedback::sends_copies)
     }
 
     /// What may be sent to each connected member, and what they want.

@@ -40,6 +40,7 @@ mod branches;
 mod changes;
 mod connection;
 mod contact;
+mod copies;
 mod entering;
 mod epochs;
 mod equivocation;
@@ -275,6 +276,10 @@ impl Call {
                 Ok(())
             }
             Input::User(command) => self.command(command, now, rng),
+            Input::RoundTrip(link, rtt, shortest) => {
+                self.note_round_trip(link, rtt, shortest);
+                Ok(())
+            }
             Input::Accepted(link) => {
                 self.links.insert(link, LinkState::accepted(now.mono));
                 self.next_link = self.next_link.max(link.0 + 1);

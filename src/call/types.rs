@@ -86,6 +86,8 @@ pub enum Input {
     Woke,
     /// The user, or a script, wants something.
     User(Command),
+    /// A connection's round trip, smoothed, and the shortest of its present path.
+    RoundTrip(LinkId, Duration, Duration),
     /// A connection came in; its events follow under this number.
     Accepted(LinkId),
     /// A dialling ended without a connection.
@@ -494,8 +496,8 @@ pub struct Counters {
     pub forged: u64,
     /// Failed authentication.
     pub bad_seal: u64,
-    /// Seen before, or older than the replay window; second copies of pictures, which are sent on
-    /// lossy paths, are among them.
+    /// Seen before, or older than the replay window; large pictures, which go twice on lossy paths,
+    /// are among them (marked copies are not).
     pub replayed: u64,
     /// Handshakes refused.
     pub refused: u64,

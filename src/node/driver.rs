@@ -33,6 +33,8 @@ const SMALL: Size = Size::new(80, 48);
 /// The wall clock may run this much ahead of the monotonic one between two looks, in ms; more
 /// means that the machine slept.
 const SLEPT_MS: u64 = 3000;
+/// What writing a picture takes on a narrow path.
+const WRITING: Duration = Duration::from_millis(60);
 /// Budgets are looked at again at least this often.
 const BUDGETS_EVERY: Duration = Duration::from_millis(200);
 
@@ -422,6 +424,11 @@ impl Node {
 
     /// Splits what the paths can bear into sound and pictures, and tells the engine.
     fn apply_budgets(&mut self, now: Now) {
+        for (_, id) in self.call.view_links() {
+            if let Some(stats) = self.links.get(&id).map(Link::stats) {
+                self.input(Input::RoundTrip(id, stats.rtt, stats.shortest_rtt));
+            }
+        }
         let budgets = self.call.budgets(now.mono);
         if budgets.is_empty() {
             return;
@@ -430,11 +437,13 @@ impl Node {
         let mut audio: Option<AudioSettings> = None;
         for (member, budget) in &budgets {
             let want = budget.want.unwrap_or(NOTHING);
-            let split = rate::split::split(budget.rate_bps, budget.loss, budget.freshness, &want);
+            let rate = budget.rate_bps.saturating_sub(budget.copies_bps);
+            let split = rate::split::split(rate, budget.loss, budget.freshness, &want);
             let settings = AudioSettings {
                 bps: split.audio_bps,
                 millis: split.audio_millis,
-                loss_pct: if split.audio_fec {
+                // Whole copies are better than coarse ones, and leave the rate to the voice.
+                loss_pct: if split.audio_fec && budget.copies == 0 {
                     (budget.loss * 100.0).clamp(5.0, 30.0) as u8
                 } else {
                     0
@@ -462,14 +471,15 @@ impl Node {
     /// Members whose connection has room for a further frame.
     fn update_ready(&mut self) {
         let mut ready = BTreeSet::new();
-        let now = self.now().mono;
         for member in self.call.view_links() {
             let (id, link) = member;
             let Some(link) = self.links.get(&link) else { continue };
             let rtt = link.stats().rtt;
-            // Unacknowledged frames are normal for a round trip; more means a queue.
-            let each = if self.call.sends_copies(id, now) { 2 } else { 1 };
-            let normal = each * (2 + rtt.as_millis() * u128::from(self.decifps) / 10_000);
+            // Unacknowledged frames are normal for a round trip, and while they are written piece by
+            // piece; more means a queue.
+            let each = if self.call.sends_copies(id) { 2 } else { 1 };
+            let under_way = (rtt + WRITING).as_millis();
+            let normal = each * (2 + under_way * u128::from(self.decifps) / 10_000);
             if (link.frames_in_flight() as u128) < normal.min(16) {
                 ready.insert(id);
             }

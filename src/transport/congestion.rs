@@ -25,21 +25,32 @@ const LONGER: Duration = Duration::from_millis(100);
 /// long after the path is back.
 const OUTAGE: Duration = Duration::from_secs(6);
 
-/// The rate one link may send at, in bit/s; shared between the link and its controller.
+/// What a link and its controller tell each other.
 #[derive(Debug)]
-pub(crate) struct SharedRate(AtomicU64);
+pub(crate) struct SharedRate {
+    /// The rate the link may send at, in bit/s.
+    rate: AtomicU64,
+    /// Shortest round trip of the present path so far, in µs; 0: not known.
+    shortest_rtt: AtomicU64,
+}
 
 impl SharedRate {
     pub(crate) fn new(bits_per_second: u64) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(bits_per_second)))
+        Arc::new(Self { rate: AtomicU64::new(bits_per_second), shortest_rtt: AtomicU64::new(0) })
     }
 
     pub(crate) fn set(&self, bits_per_second: u64) {
-        self.0.store(bits_per_second, Ordering::Relaxed);
+        self.rate.store(bits_per_second, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.rate.load(Ordering::Relaxed)
+    }
+
+    /// Shortest round trip of the present path so far.
+    pub(crate) fn shortest_rtt(&self) -> Option<Duration> {
+        let micros = self.shortest_rtt.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 }
 
@@ -48,6 +59,7 @@ pub(crate) struct WindowFactory(pub(crate) Arc<SharedRate>);
 
 impl ControllerFactory for WindowFactory {
     fn build(self: Arc<Self>, now: Instant, _current_mtu: u16) -> Box<dyn Controller> {
+        self.0.shortest_rtt.store(0, Ordering::Relaxed);
         Box::new(Window {
             rate: self.0.clone(),
             rtt: Duration::from_millis(100),
@@ -99,6 +111,8 @@ impl Controller for Window {
         self.unanswered_since = None;
         self.rtt = rtt.get();
         self.shortest_rtt = rtt.min();
+        let micros = u64::try_from(rtt.min().as_micros()).unwrap_or(u64::MAX);
+        self.rate.shortest_rtt.store(micros, Ordering::Relaxed);
     }
 
     fn on_congestion_event(

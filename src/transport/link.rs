@@ -30,6 +30,8 @@ pub struct Link {
 pub struct LinkStats {
     /// Smoothed round-trip time.
     pub rtt: Duration,
+    /// Shortest round-trip time of the present path; zero before the first.
+    pub shortest_rtt: Duration,
     /// UDP datagrams sent.
     pub tx_packets: u64,
     /// Bytes of UDP payload sent.
@@ -205,6 +207,7 @@ impl Link {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LinkStats {
             rtt: quic.path.rtt,
+            shortest_rtt: self.shared.rate.shortest_rtt().unwrap_or_default(),
             tx_packets: quic.udp_tx.datagrams,
             tx_bytes: quic.udp_tx.bytes,
             rx_packets: quic.udp_rx.datagrams,

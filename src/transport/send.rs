@@ -15,6 +15,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// A large frame is written in portions this far apart, so that it doesn't delay the sound behind
 /// it by filling the bottleneck's queue at once.
 const PORTION_EVERY: Duration = Duration::from_millis(5);
+/// Below this rate, in bit/s, two packets at once are a queue that the next packet of sound notices …
+const NARROW: u64 = 800_000;
+/// … so that portions are what the rate carries in this time …
+const NARROW_EVERY: Duration = Duration::from_millis(30);
+/// … but no smaller than this: every packet has headers.
+const NARROW_PORTION: usize = 400;
 /// The same of a long control message.
 const CONTROL_EVERY: Duration = Duration::from_millis(8);
 /// Smallest portion: two packets.
@@ -225,21 +231,28 @@ async fn write_frame(
     let stream = slot.insert(stream);
     let _ = stream.set_priority(priority);
     loop {
-        let portion = bytes.split_to(portion(shared.rate.get()).min(bytes.len()));
+        let (portion, every) = portion(shared.rate.get());
+        let portion = bytes.split_to(portion.min(bytes.len()));
         if stream.write_chunk(portion).await.is_err() {
             return false;
         }
         if bytes.is_empty() {
             break;
         }
-        sleep(PORTION_EVERY).await;
+        sleep(every).await;
     }
     stream.finish().is_ok() && matches!(stream.stopped().await, Ok(None))
 }
 
-/// Twice what the rate allows in the time to the next portion.
-fn portion(bits_per_second: u64) -> usize {
-    allowed(bits_per_second.saturating_mul(2), PORTION_EVERY).max(PORTION)
+/// How much to write at once, and how long after it the next: twice what the rate allows, at least two
+/// packets; what the rate allows where that is little.
+fn portion(bits_per_second: u64) -> (usize, Duration) {
+    if bits_per_second >= NARROW {
+        let portion = allowed(bits_per_second.saturating_mul(2), PORTION_EVERY).max(PORTION);
+        return (portion, PORTION_EVERY);
+    }
+    let portion = allowed(bits_per_second, NARROW_EVERY);
+    (portion.clamp(NARROW_PORTION, PORTION), NARROW_EVERY)
 }
 
 /// Bytes in this time.
@@ -262,13 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn a_portion_is_two_packets_until_the_rate_allows_more() {
-        assert_eq!(portion(0), 2400);
-        assert_eq!(portion(600_000), 2400);
-        assert_eq!(portion(8_000_000), 10_000);
+    fn a_portion_is_two_packets_unless_the_rate_allows_more_or_less() {
+        let (at_once, ms) = (|rate| portion(rate).0, Duration::from_millis);
+        assert_eq!((at_once(0), at_once(64_000)), (400, 400));
+        assert_eq!((portion(140_000), portion(600_000)), ((525, ms(30)), (2_250, ms(30))));
+        assert_eq!((portion(800_000), at_once(8_000_000)), ((2_400, ms(5)), 10_000));
         let control =
             |rate| (control_portion(rate, Pace::Gentle), control_portion(rate, Pace::Urgent));
         assert_eq!((control(0), control(8_000_000)), ((1000, 4800), (5600, 8000)));
-        assert_eq!(portion(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
+        assert_eq!(at_once(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
     }
 }

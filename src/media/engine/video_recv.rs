@@ -2,7 +2,8 @@
 //!
 //! Frames come on streams of their own, so they may overtake one another, come late or never. A
 //! picture builds on the one before; when one is missing for longer than a repair takes, the last
-//! picture stays and a keyframe is asked for. Everything due is decoded (it is needed for what
+//! picture stays and a keyframe is asked for. What came meanwhile is kept: whichever is here first,
+//! keyframe or missing frame, ends the gap. Everything due is decoded (it is needed for what
 //! follows), only the newest is handed out.
 
 use crate::media::codec::h264::H264Decoder;
@@ -13,8 +14,10 @@ use crate::time::MediaTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Most frames waiting to be decoded.
-const QUEUE: usize = 8;
+/// Most frames waiting to be decoded: what a second repair of the one before them takes …
+const QUEUE: usize = 32;
+/// … and most bytes.
+const QUEUE_BYTES: usize = 1 << 20;
 /// How long a missing frame is waited for when the round trip isn't known.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// How often a keyframe is asked for again while none comes.
@@ -132,7 +135,8 @@ impl VideoRecv {
             return;
         }
         self.waiting.insert(frame.at, (frame, now));
-        if self.waiting.len() > QUEUE {
+        let bytes: usize = self.waiting.values().map(|(frame, _)| frame.bytes.len()).sum();
+        if self.waiting.len() > QUEUE || bytes > QUEUE_BYTES {
             self.shed();
         }
         self.check(now);
@@ -190,11 +194,6 @@ impl VideoRecv {
             self.missing = None;
             return;
         }
-        // Given up: nothing waiting can be decoded any more.
-        self.stats.dropped += self.waiting.len() as u64;
-        self.past = self.waiting.keys().next_back().copied().max(self.past);
-        self.waiting.clear();
-        self.last = None;
         self.ask(now);
     }
 
@@ -217,8 +216,13 @@ impl VideoRecv {
             }
         });
         let give_up = self.missing.map(|since| {
-            let again = self.asked.map_or(since, |asked| asked + ASK_AGAIN);
-            if self.last.is_some() { since + self.patience } else { again }
+            let patient = if self.last.is_some() { since + self.patience } else { since };
+            match self.asked {
+                Some(asked) if !self.waiting.values().any(|(frame, _)| frame.keyframe) => {
+                    patient.max(asked + ASK_AGAIN)
+                }
+                _ => patient,
+            }
         });
         [show, give_up].into_iter().flatten().min()
     }
@@ -420,6 +424,47 @@ mod tests {
         assert!(recv.step(now, None).is_some(), "the keyframe heals");
         recv.push(frame(61, false), now + ms(40));
         assert!(recv.step(now + ms(40), None).is_some());
+    }
+
+    #[test]
+    fn the_missing_frame_ends_the_gap_even_after_a_keyframe_was_asked_for() {
+        let (mut recv, start) = recv();
+        recv.push(frame(0, true), start);
+        recv.step(start, None);
+        for n in 2..10u32 {
+            let now = start + ms(40 * u64::from(n));
+            recv.push(frame(n, false), now);
+            recv.step(now, None);
+        }
+        assert!(recv.needs_keyframe());
+        let now = start + ms(400);
+        recv.push(frame(1, false), now);
+        let picture = recv.step(now, None);
+        assert_eq!(picture.map(|p| p.at), Some(frame(9, false).at));
+        recv.push(frame(11, true), now + ms(40));
+        assert!(recv.step(now + ms(40) + PATIENCE, None).is_some(), "the keyframe is no harm");
+    }
+
+    #[test]
+    fn a_keyframe_overtaken_by_what_builds_on_it_is_taken() {
+        let (mut recv, start) = recv();
+        for n in 1..6u32 {
+            recv.push(frame(n, false), start + ms(40 * u64::from(n)));
+            recv.step(start + ms(40 * u64::from(n)), None);
+        }
+        recv.push(frame(0, true), start + ms(250));
+        let picture = recv.step(start + ms(250), None);
+        assert_eq!(picture.map(|p| p.at), Some(frame(5, false).at));
+    }
+
+    #[test]
+    fn large_frames_that_cannot_be_decoded_are_not_hoarded() {
+        let (mut recv, now) = recv();
+        for n in 1..20u32 {
+            let bytes = Bytes::from(vec![0; 300_000]);
+            recv.push(CodedVideo { bytes, ..frame(n, false) }, now);
+            assert!(recv.waiting.len() <= 3);
+        }
     }
 
     #[test]

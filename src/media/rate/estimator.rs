@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Rate before anything is known, in bit/s.
-pub const START_BPS: u64 = 300_000;
+pub const START_BPS: u64 = 150_000;
 /// The estimate never goes below this: sound at its thinnest.
 pub const FLOOR_BPS: u64 = 24_000;
 /// The estimate never goes above this: more than any call here can use.
@@ -44,6 +44,20 @@ const STARVED: i64 = 500_000;
 /// A delay that doesn't react to our rate isn't ours: sending stays at least here, in bit/s.
 const NOT_OURS_FLOOR: f64 = 64_000.0;
 
+/// Up to a rate of so much, in bit/s …
+const THIN: f64 = 150_000.0;
+/// … it may grow this far beyond one and a quarter times what was sent, and above it to one and a half
+/// times.
+const UNTRIED: f64 = 12_000.0;
+/// A round trip longer than twice its shortest by this much is a queue.
+const MUCH_LONGER: Duration = Duration::from_millis(80);
+/// From this loss on, such a round trip is taken for a full queue of ours.
+const LOSS_OF_A_FULL_QUEUE: f64 = 0.05;
+/// Rate before anything is known of a path that the handshake has filled, in bit/s.
+const NARROW_START: f64 = 64_000.0;
+/// Losses of this share and more are a path that carries next to nothing, whatever the delay says.
+const NEARLY_ALL: f64 = 0.75;
+
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feedback {
@@ -62,6 +76,8 @@ pub struct Estimator {
     /// Frames sent and not yet reported: KID and counter → when (µs since `origin`), wire bytes.
     sent: BTreeMap<(u16, u64), (i64, u64)>,
     sent_recently: SumOf,
+    /// The part of it that was copies.
+    copied_recently: SumOf,
     /// Highest sending rate of the last seconds, as (time, bit/s) with the value negated.
     sent_peak: LeastOf,
     sent_frames: SumOf,
@@ -97,6 +113,8 @@ pub struct Estimator {
     before_cut: (f64, Option<f64>),
     /// When the queue was last compared, what it was, and whether it had risen.
     compared: (i64, i64, bool),
+    /// By how much the round trip is longer than its shortest, µs; 0 unless out of proportion.
+    longer: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,6 +137,7 @@ impl Estimator {
             origin: now,
             sent: BTreeMap::new(),
             sent_recently: SumOf::new(500_000),
+            copied_recently: SumOf::new(1_000_000),
             sent_peak: LeastOf::new(5_000_000),
             sent_frames: SumOf::new(3_000_000),
             lost_frames: SumOf::new(3_000_000),
@@ -143,6 +162,7 @@ impl Estimator {
             last_starved: 0,
             before_cut: (START_BPS as f64, None),
             compared: (0, 0, false),
+            longer: 0,
         }
     }
 
@@ -161,6 +181,50 @@ impl Estimator {
         self.sent_recently.push(at, wire);
         self.sent_frames.push(at, 1);
         self.sent_peak.push(at, -((self.sent_recently.per_second() * 8.0) as i64));
+    }
+
+    /// The connection's round trip, and the shortest of its present path: queues of both directions, but
+    /// measured against the empty path of the handshake, which our own delays may never have seen.
+    pub fn on_round_trip(&mut self, rtt: Duration, shortest: Duration) {
+        let longer = rtt.saturating_sub(shortest);
+        let much = !shortest.is_zero() && longer > shortest + MUCH_LONGER;
+        self.longer = if much { i64::try_from(longer.as_micros()).unwrap_or(0) } else { 0 };
+        if much && self.first_sent.is_none() {
+            // The little that a handshake takes has filled it.
+            self.rate = self.rate.min(NARROW_START);
+        }
+    }
+
+    /// Is the path full, or draining after it was?
+    pub fn full(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+            || self.over_since.is_some()
+            || (self.longer > 0 && self.loss() >= LOSS_OF_A_FULL_QUEUE)
+    }
+
+    /// Is the round trip much longer than it was?
+    pub fn longer(&self) -> bool {
+        self.longer > 0
+    }
+
+    /// Copies of earlier frames, `bytes` in all, left in the company of this one.
+    pub fn on_copies(&mut self, kid: u16, ctr: u64, bytes: usize, now: Instant) {
+        let at = self.micros(now);
+        let wire = bytes as u64;
+        if let Some((_, with)) = self.sent.get_mut(&(kid, ctr)) {
+            *with += wire;
+        }
+        self.sent_recently.push(at, wire);
+        self.copied_recently.push(at, wire);
+    }
+
+    /// What copies take of the rate, and what everything else takes, in bit/s as of `now`.
+    pub fn copies_and_plain(&mut self, now: Instant) -> (u64, u64) {
+        let at = self.micros(now);
+        self.copied_recently.advance(at);
+        self.sent_recently.advance(at);
+        let copies = self.copied_recently.sum() * 8;
+        (copies, (self.sent_recently.sum() * 16).saturating_sub(copies))
     }
 
     /// The receiver reported.
@@ -207,6 +271,9 @@ impl Estimator {
         if self.starves(at) {
             return;
         }
+        // Where the queue has stood since the beginning, delays don't tell; losses and the round trip do.
+        let hidden = if self.loss() >= LOSS_OF_A_FULL_QUEUE { self.longer } else { 0 };
+        let queue = queue.max(hidden);
         let over = queue as f64 > self.tolerated();
         let since = *self.over_since.get_or_insert(at);
         if !over {
@@ -269,7 +336,7 @@ impl Estimator {
     /// Next to nothing arrives of what is sent: no delay to measure, but a plain answer.
     fn starves(&mut self, at: i64) -> bool {
         let silent = at - self.last_arrival.max(self.first_sent.unwrap_or(at)) > STARVED;
-        if !silent && self.loss() < 0.5 || self.sent_recently.sum() == 0 {
+        if !silent && self.loss() < NEARLY_ALL || self.sent_recently.sum() == 0 {
             return false;
         }
         if at - self.last_starved >= STARVED {
@@ -314,8 +381,10 @@ impl Estimator {
         };
         self.undisturbed += seconds;
         let grown = self.rate * f64::powf(per_second, seconds);
-        // What was never sent was never tried.
-        let tried = 1.5 * self.sent_recently.per_second() * 8.0;
+        // What was never sent was never tried: on a thin path a little beyond is a queue already. The
+        // constant lets a rate at which only sound is sent grow until a picture fits beside it.
+        let sent = self.sent_recently.per_second() * 8.0;
+        let tried = if sent < THIN { 1.25 * sent + UNTRIED } else { 1.5 * sent };
         self.rate = grown.min(tried.max(self.rate)).min(CEILING_BPS as f64);
     }
 
@@ -346,6 +415,17 @@ impl Estimator {
         match self.feedback(now) {
             Feedback::Fresh => (self.rate as u64).clamp(FLOOR_BPS, most),
             _ => FLOOR_BPS,
+        }
+    }
+
+    /// How fast a large frame may go, in bit/s: what the link carried when it was last full; twice the
+    /// rate while it never was – waiting for a first keyframe is worse than a queue for a moment.
+    pub fn pace_bps(&self, now: Instant) -> u64 {
+        let rate = self.rate_bps(now);
+        match (self.state, self.full_at) {
+            (State::Starting, _) if !self.longer() => rate * 2,
+            (_, Some(full)) => rate.min(((full * 1.1) as u64).max(FLOOR_BPS)),
+            _ => rate,
         }
     }
 
@@ -403,6 +483,23 @@ impl Estimator {
     fn micros(&self, now: Instant) -> i64 {
         let since = now.saturating_duration_since(self.origin).as_micros();
         i64::try_from(since).unwrap_or(i64::MAX)
+    }
+}
+
+/// For the log: everything that decides, in short.
+impl std::fmt::Display for Estimator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:.0} kbit/s, queue {} of {:.0} ms, jitter {:.1} ms, loss {:.2}, got {:.0} kbit/s, {:?}",
+            self.rate / 1e3,
+            self.queue_micros() / 1000,
+            self.tolerated() / 1e3,
+            self.jitter / 1e3,
+            self.loss(),
+            self.received.per_second() * 8e-3,
+            self.state
+        )
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod estimator;
 pub mod ladder;
+pub mod redundancy;
 pub mod split;
 mod window;
