@@ -209,7 +209,7 @@ fn random_loss_alone_does_not_cut() {
             let path = Path { loss, ..Path::new(|_| 10_000_000.0) };
             let ticks = call(path, 30.0, 1_500_000.0, sound);
             assert!(least_rate(&ticks, 10.0, 30.0) >= 1_500_000.0, "loss {loss}, sound {sound}");
-            assert!(least_rate(&ticks, 0.0, 10.0) >= 299_000.0, "loss {loss}, sound {sound}");
+            assert!(least_rate(&ticks, 0.0, 10.0) >= 149_000.0, "loss {loss}, sound {sound}");
         }
     }
 }

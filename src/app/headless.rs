@@ -4,6 +4,7 @@
 use crate::app::commands::Line;
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
+use crate::app::figures::{self, Meter};
 use crate::app::keeper::Keeper;
 use crate::app::options::{Front, Way};
 use crate::app::out::Out;
@@ -20,12 +21,9 @@ use crate::transport::only_private;
 use crate::wire::link::MemberId;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Statistics are written at this interval.
-const STATS: Duration = Duration::from_secs(1);
 /// Leaving in order may take this long.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -80,7 +78,7 @@ pub async fn run(
         front,
         origin,
         joined: Vec::new(),
-        stats: Stats::default(),
+        meter: Meter::default(),
         met: false,
     };
     let mut held = false;
@@ -89,7 +87,7 @@ pub async fn run(
     }
     let mut running = tokio::task::spawn_local(node.run());
     let end = seconds.map(|s| tokio::time::Instant::now() + s);
-    let mut tick = tokio::time::interval(STATS);
+    let mut tick = tokio::time::interval(figures::EVERY);
     tick.tick().await;
     let mut stopped: Option<Exit> = None;
     loop {
@@ -197,16 +195,9 @@ struct Lines {
     front: Front,
     origin: Instant,
     joined: Vec<(MemberId, Option<MemberId>, u64)>,
-    stats: Stats,
+    meter: Meter,
     /// Somebody else was there.
     met: bool,
-}
-
-#[derive(Default)]
-struct Stats {
-    tx: u64,
-    rx: u64,
-    at: Option<Instant>,
 }
 
 impl Lines {
@@ -416,44 +407,9 @@ impl Lines {
         None
     }
 
-    fn stats(&mut self, view: &Arc<NodeView>) {
-        let tx: u64 = view.links.values().map(|l| l.tx_bytes).sum();
-        let rx: u64 = view.links.values().map(|l| l.rx_bytes).sum();
-        let packets: u64 = view.links.values().map(|l| l.tx_packets).sum();
-        let seconds = self
-            .stats
-            .at
-            .map_or(1.0, |at| view.at.saturating_duration_since(at).as_secs_f64().max(0.05));
-        let rate = |now: u64, before: u64| {
-            (now.saturating_sub(before) as f64 * 8.0 / 1000.0 / seconds * 10.0).round() / 10.0
-        };
-        let value = json!({
-            "event": "stats",
-            "epoch": view.call.epoch,
-            "wire": {
-                "up_kbps": rate(tx, self.stats.tx),
-                "down_kbps": rate(rx, self.stats.rx),
-                "packets": packets,
-            },
-            "mic_level": -i32::from(view.media.audio.mic_level),
-            "cleaned": view.media.audio.apm.map(|apm| json!({
-                "erle_db": apm.erle_db,
-                "echo_delay_ms": apm.align.lag_ms,
-                "drift_ppm": apm.align.drift_ppm,
-                "noise_db": apm.noise_db,
-                "gain_db": apm.gain_db,
-            })),
-            "received": received(view),
-            "dropped": {
-                "malformed": view.call.counters.malformed,
-                "forged": view.call.counters.forged,
-                "replayed": view.call.counters.replayed,
-                "bad_seal": view.call.counters.bad_seal,
-                "unknown_key": view.call.counters.unknown_key,
-            },
-        });
-        self.stats = Stats { tx, rx, at: Some(view.at) };
+    fn stats(&mut self, view: &NodeView) {
         if self.front == Front::Json {
+            let value = self.meter.read(view);
             self.write(value);
         }
     }
@@ -469,26 +425,6 @@ impl Lines {
         }
         self.out.end(exit)
     }
-}
-
-/// What is received of each member, under the report's names.
-fn received(view: &NodeView) -> Vec<Value> {
-    view.call
-        .members
-        .iter()
-        .filter(|m| !m.is_me)
-        .map(|m| {
-            let video = view.media.received.get(&m.id);
-            let audio = view.media.audio.members.get(&m.id);
-            json!({
-                "from": m.name,
-                "member": m.id.0,
-                "video": video.map(crate::app::figures::video),
-                "audio": audio.map(crate::app::figures::audio),
-                "rtt_ms": view.links.get(&m.id).map(|l| l.rtt.as_millis() as u64),
-            })
-        })
-        .collect()
 }
 
 fn name_of(view: &NodeView, member: MemberId) -> String {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod exit;
 mod figures;
 mod headless;
+mod history;
 pub mod identity;
 mod keeper;
 mod ladder;

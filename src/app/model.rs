@@ -1,6 +1,7 @@
 //! From a node's view to what the screen shows.
 
 use crate::app::headless::dial_failure;
+use crate::app::history::History;
 use crate::app::stage::Pictures;
 use crate::call::{
     BarredView, CallView, InviteView, KnockView, LinkView, MemberView, Namesake, Phase,
@@ -44,6 +45,8 @@ pub struct Showing {
     pub changed: Option<String>,
     /// Rates of the wire, kbit/s up and down.
     pub rates: Rates,
+    /// How the others' figures went.
+    pub history: History,
     /// A camera that was lost, in words.
     pub camera_lost: Option<String>,
 }
@@ -200,6 +203,7 @@ pub fn call(
     now: Instant,
 ) -> CallScreen {
     showing.rates.take(view);
+    showing.history.take(view);
     let others: Vec<&MemberView> = view.call.members.iter().filter(|m| !m.is_me).collect();
     let mut tiles: Vec<TileInfo> = others.iter().map(|m| tile(view, m, pictures, now)).collect();
     tiles.push(own_tile(view, showing, pictures, now));
@@ -223,7 +227,7 @@ pub fn call(
             graphics,
         },
         security: security(view, showing, words),
-        stats: stats(view, pictures, now),
+        stats: stats(view, &showing.history, pictures, now),
         invite: view
             .call
             .invites
@@ -390,7 +394,7 @@ fn barred(who: &BarredView) -> BarredInfo {
     }
 }
 
-fn stats(view: &NodeView, pictures: &Pictures, now: Instant) -> StatsInfo {
+fn stats(view: &NodeView, history: &History, pictures: &Pictures, now: Instant) -> StatsInfo {
     let peers = view
         .call
         .members
@@ -414,6 +418,9 @@ fn stats(view: &NodeView, pictures: &Pictures, now: Instant) -> StatsInfo {
                 loss_pct: view.budgets.get(&m.id).map_or(0.0, |b| (b.loss * 100.0) as f32),
                 concealed_pct: audio.jitter.concealed_ms as f32 * 100.0 / played,
                 freezes: video.map_or(0, |v| v.freezes as u32),
+                path_kbps: view.budgets.get(&m.id).map_or(0, |b| (b.rate_bps / 1000) as u32),
+                copies: view.budgets.get(&m.id).map_or(0, |b| b.copies as u32),
+                plots: history.plots(m.id),
             }
         })
         .collect();

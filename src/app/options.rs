@@ -115,6 +115,8 @@ pub struct PartyOptions {
     pub front: Front,
     /// Standard input gives commands.
     pub commands: bool,
+    /// Figures go to this file: `--stats`.
+    pub stats: Option<PathBuf>,
     /// Leave after this time.
     pub seconds: Option<Duration>,
     /// UDP address to bind; `None`: any port, IPv6 and IPv4.

@@ -2,6 +2,7 @@
 
 use crate::app::contacts::known;
 use crate::app::exit::{Exit, Failure};
+use crate::app::figures;
 use crate::app::options::{Admit, Callee, MediaOptions, PartyOptions, Way};
 use crate::call::{self, Call, CallConfig, CallError, Tracks};
 use crate::config::{AudioSpec, SpeakerSpec, VideoSpec};
@@ -58,6 +59,7 @@ pub fn assemble(
     let now = clock.now();
     let origin = now.mono;
     let mut notes = Vec::new();
+    let stats = party.stats.as_deref().map(figures::file).transpose()?;
     let video = open_video(&party.media, origin, &identity.public(), &mut notes)?;
     let mic = open_mic(&party.media, origin, &identity.public(), &mut notes)?;
     let speaker = open_speaker(&party.media, &mut notes)?;
@@ -102,6 +104,9 @@ pub fn assemble(
     let config = NodeConfig { runner: Runner::Threads, clock, witness: None, rng };
     let (node, handle) = Node::new(call, endpoint, ends, tracks, config)
         .map_err(|e| Failure::new(Exit::Bug, format_args!("cannot start a thread: {e}")))?;
+    if let Some(stats) = stats {
+        tokio::task::spawn_local(figures::keep(stats, handle.view.clone(), origin));
+    }
     Ok(Party { node, handle, notes, addresses, origin })
 }
 

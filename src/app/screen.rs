@@ -3,6 +3,7 @@
 use crate::app::contacts::Book;
 use crate::app::exit::{Exit, Failure};
 use crate::app::headless::{Aim, dial_failure, exit_of};
+use crate::app::history::History;
 use crate::app::keeper::Keeper;
 use crate::app::model::{self, Rates, Showing};
 use crate::app::options::{PartyOptions, Way};
@@ -211,6 +212,7 @@ impl<'o> Play<'o> {
             listening: false,
             compared: None,
             changed: None,
+            history: History::default(),
             rates: Rates::default(),
             camera_lost: None,
         };

@@ -173,6 +173,10 @@ pub(super) struct PartyArgs {
     #[arg(long, value_name = "FILE", help_heading = "Scripts")]
     pub ledger: Option<PathBuf>,
 
+    /// Keep figures of the call in this file: one JSON object per line and second
+    #[arg(long, value_name = "FILE", help_heading = "Scripts")]
+    pub stats: Option<PathBuf>,
+
     /// No terminal: one JSON object per line and event
     #[arg(long, help_heading = "Scripts")]
     pub json: bool,

@@ -41,6 +41,7 @@ pub(super) fn validate(args: PartyArgs, base: Base) -> Result<PartyOptions, Fail
         advertise,
         expect: args.expect,
         ledger: args.ledger,
+        stats: args.stats,
         admit: admit(&args.admit),
         uses: args.uses,
         expires: args.expires,

@@ -537,8 +537,18 @@ pub struct SecurityInfo {
     pub line_shows: Vec<String>,
 }
 
+/// How a figure went, for a small plot: oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plot {
+    /// One value a second.
+    pub values: Vec<f32>,
+    /// A plot whose values are all lower is drawn as if its top were this: a little noise is no
+    /// mountain.
+    pub least_top: f32,
+}
+
 /// Figures of one member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PeerStats {
     /// Name.
     pub name: String,
@@ -560,6 +570,29 @@ pub struct PeerStats {
     pub concealed_pct: f32,
     /// Freezes so far.
     pub freezes: u32,
+    /// What the path to them is thought to carry, in kbit/s.
+    pub path_kbps: u32,
+    /// Copies sent of each packet of sound.
+    pub copies: u32,
+    /// How some of these went.
+    pub plots: PeerPlots,
+}
+
+/// The small plots of one member.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeerPlots {
+    /// Pictures a second.
+    pub fps: Plot,
+    /// Received, kbit/s.
+    pub kbps: Plot,
+    /// How long sound waits, ms.
+    pub wait_ms: Plot,
+    /// Round trip, ms.
+    pub rtt_ms: Plot,
+    /// Lost on the way, %.
+    pub loss_pct: Plot,
+    /// Sound made up in that second, %.
+    pub concealed: Plot,
 }
 
 /// Figures.

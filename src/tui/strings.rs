@@ -44,6 +44,10 @@ pub const PEOPLE: &str = "People";
 pub const SECURITY: &str = "Who holds keys";
 /// Pane titles.
 pub const STATS: &str = "Figures";
+/// Heading of the keys of a pane, in the help.
+pub fn in_pane(title: &str) -> String {
+    format!("In the pane \u{201c}{title}\u{201d}")
+}
 /// Pane titles.
 pub const HELP: &str = "Keys";
 /// Pane titles.

@@ -7,6 +7,7 @@
 mod adversary;
 mod branches;
 mod contacts;
+mod copies;
 mod door;
 mod introduced;
 mod keys;

@@ -1,9 +1,10 @@
 //! Panes beside the pictures: people, who holds keys, figures, keys, explanation.
 
 use super::pen::{self, Row};
-use crate::tui::keymap;
+use crate::tui::keymap::{self, Place};
 use crate::tui::model::{
-    CallScreen, Chosen, Model, Pane, PersonInfo, Screen, SecurityInfo, TileRole, Trust, WordsState,
+    CallScreen, Chosen, Model, Pane, PersonInfo, Plot, Screen, SecurityInfo, TileRole, Trust,
+    WordsState,
 };
 use crate::tui::strings;
 use crate::tui::theme::Theme;
@@ -26,6 +27,9 @@ pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
     let rest = area.width - width;
     (Rect { width: rest.saturating_sub(1), ..area }, Rect { x: area.x + rest, width, ..area })
 }
+
+/// Cells of a small plot: as many seconds.
+const PLOT: usize = 12;
 
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole, Rect)> {
     let theme = &model.theme;
@@ -220,18 +224,32 @@ fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {
     let pair = |label: &str, value: String| -> Row {
         vec![(format!("  {label:<11}"), theme.dim), (value, theme.text)]
     };
+    let drawn = |label: &str, value: String, plot: &Plot| -> Row {
+        let mut row = pair(label, format!("{value:<16}"));
+        row.push((pen::plot(plot, PLOT), theme.dim));
+        row
+    };
     let ms = |value: Option<u32>| value.map_or("–".into(), |v| format!("{v} ms"));
     let mut rows: Vec<Row> = Vec::new();
     for peer in &call.stats.peers {
+        let plots = &peer.plots;
         rows.push(vec![(peer.name.clone(), theme.strong)]);
-        rows.push(pair("picture", format!("{} · {:.1} fps", peer.size, peer.fps)));
+        let picture = format!("{:.1} fps", peer.fps);
+        rows.push(drawn("picture", format!("{} {picture}", peer.size), &plots.fps));
         let rates = format!("{} + {} kbit/s", peer.video_kbps, peer.audio_kbps);
-        rows.push(pair("received", rates));
-        rows.push(pair("latency", ms(peer.latency_ms)));
-        rows.push(pair("round trip", ms(peer.rtt_ms)));
-        rows.push(pair("lost", format!("{:.1} %", peer.loss_pct)));
-        rows.push(pair("concealed", format!("{:.1} % of sound", peer.concealed_pct)));
+        rows.push(drawn("received", rates, &plots.kbps));
+        rows.push(drawn("latency", ms(peer.latency_ms), &plots.wait_ms));
+        rows.push(drawn("round trip", ms(peer.rtt_ms), &plots.rtt_ms));
+        rows.push(drawn("lost", format!("{:.1} %", peer.loss_pct), &plots.loss_pct));
+        let concealed = format!("{:.1} % of sound", peer.concealed_pct);
+        rows.push(drawn("concealed", concealed, &plots.concealed));
         rows.push(pair("freezes", peer.freezes.to_string()));
+        let copies = match peer.copies {
+            0 => String::new(),
+            1 => ", sound sent twice".into(),
+            n => format!(", sound sent {} times", n + 1),
+        };
+        rows.push(pair("path", format!("{} kbit/s{copies}", peer.path_kbps)));
         rows.push(Vec::new());
     }
     if !call.stats.own.is_empty() {
@@ -246,11 +264,20 @@ fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {
 fn help(model: &Model) -> Vec<Row> {
     let theme = &model.theme;
     let places = super::Model { pane: None, ..model.clone() }.places();
-    keymap::valid(&places)
-        .iter()
-        .filter(|row| !row.is_one_of_many())
-        .map(|row| vec![(format!("{:<8}", row.label), theme.key), (row.help.into(), theme.text)])
-        .collect()
+    let line = |row: &&keymap::Binding| -> Row {
+        vec![(format!("{:<8}", row.label), theme.key), (row.help.into(), theme.text)]
+    };
+    let mut rows: Vec<Row> =
+        keymap::valid(&places).iter().filter(|row| !row.is_one_of_many()).map(line).collect();
+    if !places.contains(&Place::Call) {
+        return rows;
+    }
+    for (place, title) in [(Place::People, strings::PEOPLE), (Place::Security, strings::SECURITY)] {
+        rows.push(Vec::new());
+        rows.push(vec![(strings::in_pane(title), theme.strong)]);
+        rows.extend(keymap::valid(&[place]).iter().map(line));
+    }
+    rows
 }
 
 pub(super) fn explain(style: Style) -> Vec<Row> {

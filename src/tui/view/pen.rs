@@ -1,7 +1,7 @@
 //! Small drawing helpers: rows of styled words, frames, wrapping. All clip; none panics on a
 //! rectangle that is too small.
 
-use crate::tui::model::Trust;
+use crate::tui::model::{Plot, Trust};
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -255,6 +255,20 @@ pub(super) fn trust_style(theme: &Theme, trust: &Trust) -> Style {
         Trust::New => theme.warn,
         Trust::Changed(_) => theme.bad,
     }
+}
+
+/// A plot of the last `cells` values, one cell each: eighths of a cell high, from zero.
+pub(super) fn plot(plot: &Plot, cells: usize) -> String {
+    const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let from = plot.values.len().saturating_sub(cells);
+    let shown = plot.values.get(from..).unwrap_or_default();
+    let top = shown.iter().copied().fold(plot.least_top.max(f32::MIN_POSITIVE), f32::max);
+    let bar = |value: &f32| {
+        // Something is never drawn as nothing.
+        let eighths = (value / top * 8.0).round().max(f32::from(u8::from(*value > 0.0)));
+        BARS.get(eighths as usize).copied().unwrap_or('█')
+    };
+    shown.iter().map(bar).collect()
 }
 
 #[cfg(test)]

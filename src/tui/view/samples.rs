@@ -87,6 +87,12 @@ pub(crate) fn call_screen() -> CallScreen {
         loss_pct: 0.4,
         concealed_pct: 0.1,
         freezes: 0,
+        path_kbps: 840,
+        copies: 0,
+        plots: PeerPlots {
+            kbps: Plot { values: (0..30).map(|n| 150.0 + n as f32).collect(), least_top: 64.0 },
+            ..PeerPlots::default()
+        },
     };
     CallScreen {
         tiles: vec![ada, ben, own],
