@@ -12,6 +12,7 @@ mod introduced;
 mod keys;
 mod ledgers;
 mod meeting;
+mod moves;
 mod orders;
 mod rings;
 mod succession;

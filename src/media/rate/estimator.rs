@@ -97,6 +97,8 @@ pub struct Estimator {
     before_cut: (f64, Option<f64>),
     /// When the queue was last compared, what it was, and whether it had risen.
     compared: (i64, i64, bool),
+    /// What was sent before this went another way.
+    moved_at: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -143,6 +145,7 @@ impl Estimator {
             last_starved: 0,
             before_cut: (START_BPS as f64, None),
             compared: (0, 0, false),
+            moved_at: 0,
         }
     }
 
@@ -178,6 +181,9 @@ impl Estimator {
             self.last_arrival = at;
             self.round.push(at, at - sent);
             self.newest_sent = self.newest_sent.max(sent);
+            if sent < self.moved_at {
+                continue;
+            }
             // Streams repair losses, which looks like delay: where sound runs in datagrams beside
             // them, it alone is the clock.
             let datagram = entry.kid >> 10 == 0;
@@ -324,6 +330,22 @@ impl Estimator {
         if let (Some(least), Some(last)) = (self.recent.least(), self.last_report) {
             self.base.push(last, least);
         }
+    }
+
+    /// The packets take another path from now on: what was known of the old one says nothing about
+    /// its delay, and nothing about what it carries (RFC 9000 §9.4).
+    pub fn moved(&mut self, now: Instant) {
+        self.moved_at = self.micros(now);
+        self.base.clear();
+        self.recent.clear();
+        self.round.clear();
+        self.last_delay = None;
+        self.jitter = FIRST_JITTER;
+        self.rate = self.rate.min(START_BPS as f64);
+        self.full_at = None;
+        self.over_since = None;
+        self.compared = (self.compared.0, 0, false);
+        self.state = State::Growing;
     }
 
     /// Reports come again after a pause: start again carefully.
