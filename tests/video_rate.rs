@@ -23,6 +23,8 @@ struct Path {
     jitter: f64,
     /// Queue that other traffic always fills up to, in seconds.
     others: fn(f64) -> f64,
+    /// When the estimator hears that the path is another one.
+    told: f64,
     seed: u64,
     backlog: f64,
     last: f64,
@@ -38,6 +40,7 @@ impl Path {
             loss: 0.0,
             jitter: 0.0,
             others: |_| 0.0,
+            told: f64::INFINITY,
             seed: 0x1234_5678_9ABC_DEF1,
             backlog: 0.0,
             last: 0.0,
@@ -91,6 +94,9 @@ fn call(mut path: Path, seconds: f64, demand: f64, sound: bool) -> Vec<Tick> {
     let mut ticks = Vec::new();
     for step in 0..(seconds * 1000.0) as u64 {
         let now = step as f64 / 1000.0;
+        if (path.told..path.told + 0.001).contains(&now) {
+            estimator.moved(instant(now));
+        }
         if step % 20 == 0 && sound {
             estimator.on_sent(AUDIO, audio, 60 + 24, instant(now));
             match path.send(now, 60.0 + 82.0) {
@@ -247,6 +253,17 @@ fn a_longer_path_is_not_taken_for_a_queue_for_long() {
     let ticks = call(path, 30.0, 600_000.0, true);
     assert!(least_rate(&ticks, 10.0, 30.0) >= 64_000.0);
     assert!(least_rate(&ticks, 18.0, 30.0) >= 550_000.0);
+}
+
+#[test]
+fn a_longer_path_that_one_is_told_of_is_no_queue_at_all() {
+    const DELAYS: [fn(f64) -> f64; 2] =
+        [|t| if t < 10.0 { 0.02 } else { 0.1 }, |t| if t < 10.0 { 0.02 } else { 0.3 }];
+    for delay in DELAYS {
+        let path = Path { delay, told: 10.05, ..Path::new(|_| 10_000_000.0) };
+        let ticks = call(path, 30.0, 250_000.0, true);
+        assert!(least_rate(&ticks, 10.0, 30.0) >= 250_000.0);
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ const WONDER: Duration = Duration::from_secs(1);
 pub(super) struct LinkState {
     pub(super) stage: Stage,
     pub(super) up: Option<LinkUp>,
+    /// When it came up.
+    pub(super) since: Option<Instant>,
     pub(super) deadline: Option<Instant>,
     /// When a stranger that speaks as a member is asked who it is.
     ask_at: Option<Instant>,
@@ -52,7 +54,7 @@ pub(super) enum Stage {
 
 impl LinkState {
     pub(super) fn new(stage: Stage, deadline: Option<Instant>) -> Self {
-        Self { stage, up: None, deadline, ask_at: None, told: None, answered: None }
+        Self { stage, up: None, since: None, deadline, ask_at: None, told: None, answered: None }
     }
 
     pub(super) fn accepted(now: Instant) -> Self {

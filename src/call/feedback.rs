@@ -129,6 +129,11 @@ impl Feedback {
         (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
     }
 
+    /// The path is another one.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.estimator.moved(now);
+    }
+
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.news.then(|| self.last_report + ALONE)
     }

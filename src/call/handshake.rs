@@ -240,6 +240,7 @@ impl Call {
             return;
         };
         state.up = Some(up.clone());
+        state.since = Some(now.mono);
         match state.stage {
             Stage::DiallingHost(to) => {
                 state.deadline = Some(now.mono + STRANGER);

@@ -23,6 +23,9 @@ const LOST: Duration = UNHEARD;
 const GIVE_UP: Duration = Duration::from_secs(20);
 /// Between attempts to reach a lost member.
 const REDIAL: Duration = Duration::from_secs(2);
+/// Two dials that cross come up within this time of each other: the one who dials gives up after
+/// eight seconds.
+const CROSSING: Duration = Duration::from_secs(10);
 /// A credential is good for this long after it is made; calls are shorter.
 pub(super) const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Messages kept for a member until they can be sealed.
@@ -257,17 +260,22 @@ impl Call {
         let Some(state) = self.links.get_mut(&id) else { return };
         let Some(up) = state.up.clone() else { return };
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        if let Some(old) = peer.link.filter(|old| *old != id) {
-            let old_dialled = self.links.get(&old).and_then(|l| l.up.as_ref()).map(|u| u.dialled);
+        if let Some(replaced) = peer.link.filter(|old| *old != id) {
+            let old = self.links.get(&replaced);
+            let old_dialled = old.and_then(|l| l.up.as_ref()).map(|u| u.dialled);
             let silent = now.mono.saturating_duration_since(peer.heard) > HEARTBEAT * 2;
+            // Whoever dials although there has been a connection for a while has moved to where
+            // that one can't follow.
+            let age = old.and_then(|l| l.since).map(|t| now.mono.saturating_duration_since(t));
+            let crossed = age.is_some_and(|age| age < CROSSING);
             // Both dialled at once: the connection dialled by the lower leaf key stays.
-            let glare = old_dialled.is_some_and(|d| d != up.dialled) && !silent;
+            let glare = old_dialled.is_some_and(|d| d != up.dialled) && crossed && !silent;
             let keep_new = !glare || (up.dialled == (mine < up.peer_key));
             if !keep_new {
                 self.close_link(id, close::DUPLICATE);
                 return;
             }
-            self.close_link(old, close::DUPLICATE);
+            self.close_link(replaced, close::DUPLICATE);
         }
         let Some(state) = self.links.get_mut(&id) else { return };
         state.settle(Stage::Member(member));
@@ -357,6 +365,29 @@ impl Call {
         let Some(group) = &self.group else { return false };
         let host = group.roster().member(member).map(|row| row.identity);
         host == Some(group.state().host) || self.sequencer() == Some(member)
+    }
+
+    /// The path of a connection is another one: our machine, or the peer's, has moved to another
+    /// network. QUIC moves a connection along with the side that dialled it (RFC 9000 §9); where
+    /// that is the other side, and it is we who moved, only a new one helps.
+    pub(super) fn moved(&mut self, link: LinkId, ours: bool, remote: SocketAddr, now: Now) {
+        let Some(state) = self.links.get(&link) else { return };
+        let dialled = state.up.as_ref().is_some_and(|up| up.dialled);
+        let Some(member) = state.member() else { return };
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        if peer.link != Some(link) {
+            return;
+        }
+        peer.remote = Some(remote);
+        peer.feedback.moved(now.mono);
+        self.event(Event::Budgets);
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        if ours && !dialled && !peer.dialling {
+            peer.dialling = true;
+            let anew = self.fresh_link();
+            self.links.insert(anew, LinkState::dialling_member(member));
+            self.out.push_back(Output::Dial(anew, remote));
+        }
     }
 
     /// Lost members: shown, redialled, in the end removed.

@@ -287,6 +287,10 @@ impl Call {
             }
             Input::DialFailed(link, why) => self.dial_failed(link, why, now),
             Input::Link(link, event) => self.link_event(link, event, now),
+            Input::Moved { link, ours, remote } => {
+                self.moved(link, ours, remote, now);
+                Ok(())
+            }
             Input::Coded(to, coded) => {
                 self.send_media(&to, &coded, now);
                 Ok(())

@@ -94,6 +94,15 @@ pub enum Input {
     DialFailed(LinkId, DialFailure),
     /// Something happened on a connection.
     Link(LinkId, LinkEvent),
+    /// A connection's path is another one: a machine has moved to another network.
+    Moved {
+        /// The connection.
+        link: LinkId,
+        /// It is our machine that moved.
+        ours: bool,
+        /// Where the peer is now.
+        remote: SocketAddr,
+    },
     /// The engine coded a frame for these members.
     Coded(Vec<MemberId>, Coded),
     /// The own screen's wish for a member's picture changed.

@@ -1,6 +1,7 @@
 //! The loop.
 
 use super::audio::{AudioEvent, AudioMessage, AudioSide};
+use super::moves::{Moved, Moves};
 use super::side::Hosted;
 use super::video::{Ready, VideoEvent, VideoIn, VideoInMessage, VideoOut, VideoOutMessage};
 use super::view::{LinkReport, MediaView, NodeView};
@@ -94,6 +95,7 @@ pub struct Node {
     wake: Instant,
     /// The last look at both clocks.
     looked: Now,
+    moves: Moves,
     next_view: Instant,
     next_budgets: Instant,
     ended: Option<EndReason>,
@@ -169,6 +171,7 @@ impl Node {
             has_mic,
             wake: now.mono,
             looked: now,
+            moves: Moves::new(now.mono),
             next_view: now.mono,
             next_budgets: now.mono,
             ended: None,
@@ -259,6 +262,11 @@ impl Node {
         if self.next_view <= now.mono {
             self.next_view = now.mono + VIEW_EVERY;
             self.publish(now);
+            for Moved { link, ours, remote } in
+                self.moves.look(&self.links, &self.endpoint, now.mono)
+            {
+                self.input(Input::Moved { link, ours, remote });
+            }
         }
         self.update_ready();
     }

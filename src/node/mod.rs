@@ -15,6 +15,7 @@
 
 mod audio;
 mod driver;
+mod moves;
 mod side;
 mod video;
 mod view;

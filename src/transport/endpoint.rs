@@ -64,7 +64,7 @@ impl Endpoint {
     ) -> Result<Self, BindError> {
         let tls = tls::configs(&leaf_seed).map_err(|e| BindError::Tls(e.to_string()))?;
         let system_socket = matches!(socket, Socket::Udp(_));
-        let runtime: Arc<dyn Runtime> = Arc::new(quinn::TokioRuntime);
+        let runtime = options.runtime.clone().unwrap_or_else(|| Arc::new(quinn::TokioRuntime));
         let socket = abstract_socket(socket, &*runtime)?;
         let mut config = quinn::EndpointConfig::default();
         config.rng_seed(options.rng_seed);
@@ -121,6 +121,21 @@ impl Endpoint {
         self.0.quic.rebind_abstract(socket).map_err(no_socket)
     }
 
+    /// The address that packets to `to` leave from now: the socket's own, or what the system chooses
+    /// for a socket bound to none in particular. Sends nothing. `None`: there is no way there. When
+    /// it changes, the host has moved to another network.
+    pub fn source(&self, to: SocketAddr) -> Option<IpAddr> {
+        let own = self.0.quic.local_addr().ok()?.ip();
+        if !own.is_unspecified() || !self.0.system_socket {
+            return Some(own.to_canonical());
+        }
+        let probe = UdpSocket::bind(any_like(to)).and_then(|probe| {
+            probe.connect(to)?;
+            probe.local_addr()
+        });
+        probe.ok().map(|addr| addr.ip().to_canonical())
+    }
+
     /// Connections that take up memory now: dialled and accepted, in the handshake, up, and closed
     /// but still draining. No more than [`CONNECTIONS`] are ever accepted.
     pub fn connections(&self) -> usize {
@@ -160,12 +175,15 @@ fn no_socket(error: std::io::Error) -> BindError {
 /// missing route from a lost packet.
 fn route_to(addr: SocketAddr) -> Result<(), DialError> {
     let unreachable = |e: std::io::Error| DialError::Unreachable { addr, why: e.to_string() };
-    let any: SocketAddr = if addr.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    };
-    UdpSocket::bind(any).and_then(|probe| probe.connect(addr)).map_err(unreachable)
+    UdpSocket::bind(any_like(addr)).and_then(|probe| probe.connect(addr)).map_err(unreachable)
+}
+
+/// No address in particular, of the same family.
+fn any_like(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
 }
 
 async fn accept_all(

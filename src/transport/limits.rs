@@ -26,6 +26,7 @@
 //!
 //! Nothing of a connection stays when it has drained (`tests/hostile_memory.rs`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest control message before the peer is authenticated, in bytes.
@@ -98,6 +99,8 @@ pub struct EndpointOptions {
     pub initial_rate: u64,
     /// Accept incoming connections at all.
     pub accept: bool,
+    /// What QUIC's tasks run on; `None`: tokio. A simulation stops a whole participant here.
+    pub runtime: Option<Arc<dyn quinn::Runtime>>,
 }
 
 impl Default for EndpointOptions {
@@ -109,6 +112,7 @@ impl Default for EndpointOptions {
             authenticate_within: Duration::from_secs(5),
             initial_rate: 600_000,
             accept: true,
+            runtime: None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod introduced;
 mod keys;
 mod ledgers;
 mod meeting;
+mod moves;
 mod orders;
 mod rings;
 mod succession;

@@ -115,6 +115,8 @@ pub struct Estimator {
     compared: (i64, i64, bool),
     /// By how much the round trip is longer than its shortest, µs; 0 unless out of proportion.
     longer: i64,
+    /// What was sent before this went another way.
+    moved_at: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,6 +165,7 @@ impl Estimator {
             before_cut: (START_BPS as f64, None),
             compared: (0, 0, false),
             longer: 0,
+            moved_at: 0,
         }
     }
 
@@ -242,6 +245,9 @@ impl Estimator {
             self.last_arrival = at;
             self.round.push(at, at - sent);
             self.newest_sent = self.newest_sent.max(sent);
+            if sent < self.moved_at {
+                continue;
+            }
             // Streams repair losses, which looks like delay: where sound runs in datagrams beside
             // them, it alone is the clock.
             let datagram = entry.kid >> 10 == 0;
@@ -393,6 +399,23 @@ impl Estimator {
         if let (Some(least), Some(last)) = (self.recent.least(), self.last_report) {
             self.base.push(last, least);
         }
+    }
+
+    /// The packets take another path from now on: what was known of the old one says nothing about
+    /// its delay, and nothing about what it carries (RFC 9000 §9.4).
+    pub fn moved(&mut self, now: Instant) {
+        self.moved_at = self.micros(now);
+        self.base.clear();
+        self.recent.clear();
+        self.round.clear();
+        self.last_delay = None;
+        self.jitter = FIRST_JITTER;
+        self.rate = self.rate.min(START_BPS as f64);
+        self.full_at = None;
+        self.over_since = None;
+        self.longer = 0;
+        self.compared = (self.compared.0, 0, false);
+        self.state = State::Growing;
     }
 
     /// Reports come again after a pause: start again carefully.
