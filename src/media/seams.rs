@@ -57,6 +57,10 @@ pub trait FrameSink: Send {
     fn want(&self, who: MemberId) -> Want;
     /// Takes over one decoded picture for showing now.
     fn show(&mut self, who: MemberId, frame: Arc<RawFrame>, now: Now) -> Result<(), SinkLost>;
+    /// Is it shown the own picture, too, as a screen is? Files are not: they hold what was received.
+    fn shows_own(&self) -> bool {
+        true
+    }
     /// When [`FrameSink::tick`] wants to run, for sinks with a clock of their own (files).
     fn due(&self) -> Option<Instant> {
         None

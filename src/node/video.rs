@@ -307,7 +307,9 @@ impl Side for VideoIn {
                 }
             }
             VideoInMessage::Own(frame) => {
-                self.show(OWN, frame, now, out);
+                if self.sink.as_ref().is_some_and(|sink| sink.shows_own()) {
+                    self.show(OWN, frame, now, out);
+                }
             }
             VideoInMessage::Members(ids) => {
                 let gone: Vec<_> =
@@ -365,6 +367,47 @@ impl Side for VideoIn {
             self.next_stats = now.mono + Duration::from_millis(500);
             let stats = self.receivers.iter().map(|(id, r)| (*id, r.stats())).collect();
             out.push(VideoEvent::Received(stats));
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
+mod tests {
+    use super::*;
+    use crate::media::seams::SinkLost;
+    use crate::time::Wall;
+    use std::sync::Mutex;
+
+    /// Notes who was shown.
+    struct Notes {
+        shown: Arc<Mutex<Vec<MemberId>>>,
+        is_file: bool,
+    }
+
+    impl FrameSink for Notes {
+        fn want(&self, _who: MemberId) -> Want {
+            Want { size: Size::new(16, 16), decifps: 150, max_kbps: 0, paused: false, focus: true }
+        }
+        fn show(&mut self, who: MemberId, _: Arc<RawFrame>, _: Now) -> Result<(), SinkLost> {
+            self.shown.lock().unwrap().push(who);
+            Ok(())
+        }
+        fn shows_own(&self) -> bool {
+            !self.is_file
+        }
+    }
+
+    #[test]
+    fn a_screen_is_shown_the_own_picture_and_a_file_is_not() {
+        let now = Now { mono: Instant::now(), wall: Wall(0) };
+        for (is_file, expected) in [(false, vec![OWN]), (true, vec![])] {
+            let shown = Arc::new(Mutex::new(Vec::new()));
+            let sink = Notes { shown: shown.clone(), is_file };
+            let mut video = VideoIn::new(Box::new(sink), now.mono);
+            let own = RawFrame::black(Size::new(16, 16), MediaTime(0));
+            video.handle(VideoInMessage::Own(Arc::new(own)), now, &mut Vec::new());
+            assert_eq!(*shown.lock().unwrap(), expected);
         }
     }
 }

@@ -106,6 +106,10 @@ impl<W: Write + Send> FrameSink for Y4mView<W> {
         Ok(())
     }
 
+    fn shows_own(&self) -> bool {
+        false
+    }
+
     fn due(&self) -> Option<Instant> {
         Some(self.started + self.time_of(self.written))
     }
