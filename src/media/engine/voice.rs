@@ -318,3 +318,118 @@ fn samples(n: usize) -> Duration {
 fn rms(sound: &[f32]) -> f32 {
     (sound.iter().map(|s| s * s).sum::<f32>() / sound.len().max(1) as f32).sqrt()
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
+mod tests {
+    use super::super::audio::AudioEngine;
+    use super::*;
+    use crate::wire::link::MemberId;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    const WHO: MemberId = MemberId(1);
+
+    /// One end's microphone and another end's ear, on a path of 20 ms.
+    struct Talk {
+        origin: Instant,
+        from: AudioEngine,
+        to: AudioEngine,
+        tick: u32,
+        rng: StdRng,
+        late: Vec<(u32, CodedAudio)>,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            let origin = Instant::now();
+            let (from, to) = (AudioEngine::new(origin), AudioEngine::new(origin));
+            Self { origin, from, to, tick: 0, rng: StdRng::seed_from_u64(6), late: Vec::new() }
+        }
+
+        /// So many blocks of a buzz that comes and goes, on noise of this amplitude; what is heard
+        /// meanwhile. `muted`, or `lost` on the way.
+        fn run(&mut self, blocks: u32, noise: f32, muted: bool, lost: bool) -> Vec<f32> {
+            let mut heard = Vec::new();
+            for _ in 0..blocks {
+                self.tick += 1;
+                let now = self.origin + TICK * self.tick;
+                let speaks = self.tick % 100 < 60;
+                let from = self.tick as usize * BLOCK;
+                let block = std::array::from_fn(|i| {
+                    let t = (from + i) as f32 / 48_000.0;
+                    let buzz: f32 = (1..10).map(|h| (t * 800.0 * h as f32).sin()).sum();
+                    let voice = if speaks { 0.03 * buzz } else { 0.0 };
+                    voice + noise * 1.73 * self.rng.random_range(-1.0f32..1.0)
+                });
+                if let Some(packet) = self.from.captured(&block, muted, now)
+                    && !lost
+                {
+                    self.late.push((self.tick + 2, packet));
+                }
+                while self.late.first().is_some_and(|(at, _)| *at <= self.tick) {
+                    let (_, packet) = self.late.remove(0);
+                    self.to.received(WHO, packet, now);
+                }
+                heard.extend(self.to.playout(now, Duration::ZERO));
+            }
+            heard
+        }
+    }
+
+    #[test]
+    fn a_muted_microphone_fades_into_the_noise_of_its_room_and_not_louder() {
+        let mut talk = Talk::new();
+        talk.run(600, 0.001, false, false);
+        let heard = talk.run(300, 0.001, true, false);
+        let level = rms(&heard[48_000..]);
+        assert!((0.0002..=0.001).contains(&level), "{level}");
+        // Not for ever.
+        talk.run(NOISE_HOLDS, 0.001, true, false);
+        let heard = talk.run(FADE_AWAY, 0.001, true, false);
+        assert!(rms(&heard[48_000..]) < 1e-5);
+    }
+
+    #[test]
+    fn digital_silence_stays_silent() {
+        let mut talk = Talk::new();
+        talk.run(600, 0.0, false, false);
+        let heard = talk.run(300, 0.0, true, false);
+        assert!(rms(&heard[24_000..]) < 1e-4, "{}", rms(&heard[24_000..]));
+    }
+
+    #[test]
+    fn a_long_gap_fades_into_noise_and_what_comes_after_it_has_no_click() {
+        let mut talk = Talk::new();
+        let before = talk.run(600, 0.001, false, false);
+        let gap = talk.run(80, 0.001, false, true);
+        let level = rms(&gap[40 * BLOCK..]);
+        assert!((0.0002..=0.001).contains(&level), "{level}");
+        let after = talk.run(300, 0.001, false, false);
+        let steepest =
+            |sound: &[f32]| sound.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        assert!(rms(&after[48_000..]) > 0.5 * rms(&before[48_000..]), "heard again");
+        assert!(steepest(&after) < 1.3 * steepest(&before[48_000..]));
+    }
+
+    #[test]
+    fn after_a_stall_of_seconds_the_present_is_heard_within_300_ms() {
+        let mut talk = Talk::new();
+        talk.run(300, 0.0, false, false);
+        let before = talk.to.audio_clock(WHO).unwrap();
+        // Everything of three seconds comes at once.
+        let waiting = talk.tick + 301;
+        for _ in 0..300 {
+            talk.run(1, 0.0, false, false);
+            talk.late.iter_mut().for_each(|(at, _)| *at = waiting);
+        }
+        assert_eq!(talk.to.audio_clock(WHO), None);
+        let back = (0..30).find(|_| {
+            talk.run(1, 0.0, false, false);
+            talk.to.audio_clock(WHO).is_some()
+        });
+        assert!(back.is_some_and(|blocks| blocks < 30), "{back:?}");
+        talk.run(20, 0.0, false, false);
+        let now = talk.to.audio_clock(WHO).unwrap();
+        assert!(now.saturating_duration_since(before) < TICK * 5, "nothing stale");
+    }
+}

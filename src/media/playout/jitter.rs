@@ -333,23 +333,24 @@ impl AudioJitter {
             self.stats.skipped_ms += u64::from(millis);
             self.advance(millis, at, false);
             self.waited_ms -= u32::from(millis).min(self.waited_ms);
+            // A sender's stamps may say anything.
+            self.enforce_bound();
         }
     }
 
-    /// How much of the sound from `at` on is to be left out if it is played next: at most what was
-    /// made up in its place, and only what can't be waited for. In steps of 10 ms.
+    /// How much of the sound from `at` on is to be left out if it is played next, in steps of 10 ms:
+    /// only what can't be waited for, and at most what was made up in its place – or, where playing
+    /// jumps anyway, what is held.
     fn overdue_ms(&self, at: MediaTime, now: Instant, queued: Duration) -> u32 {
-        if self.waited_ms == 0 {
+        let most = if self.jump { BOUND.as_millis() as u32 } else { self.waited_ms };
+        if most == 0 {
             return 0;
         }
         let Some(fastest) = self.line.arrival(at) else { return self.waited_ms };
         let longest = i64::try_from(LONGEST.as_micros()).unwrap_or(0);
         let over = micros_since(fastest, now + queued) - longest;
-        u32::try_from(over.max(0))
-            .unwrap_or(u32::MAX)
-            .div_ceil(10_000)
-            .saturating_mul(10)
-            .min(self.waited_ms)
+        let over = u32::try_from(over.max(0)).unwrap_or(u32::MAX);
+        (over.div_ceil(10_000).saturating_mul(10)).min(most)
     }
 
     /// The media time of what is played next.

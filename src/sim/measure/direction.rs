@@ -274,6 +274,23 @@ mod tests {
     }
 
     #[test]
+    fn the_ear_follows_a_wait_that_grows_and_shrinks() {
+        let mut direction = Direction::default();
+        // Capture time stands still for 50 ms at 1 s, and 30 ms are left out at 2 s.
+        for at in (0..3_000_000).step_by(10_000) {
+            let held = u64::clamp(at, 1_000_000, 1_050_000) - 1_000_000;
+            let cut = if at > 2_000_000 { 30_000 } else { 0 };
+            direction.heard(at, 100_000 + held - cut);
+        }
+        let ear = direction.ear();
+        assert_eq!(ear.heard_at(500_000), Some(600_000));
+        assert_eq!(ear.heard_at(899_000), Some(999_000));
+        assert_eq!(ear.heard_at(901_000), Some(1_051_000));
+        assert_eq!(ear.heard_at(2_500_000), Some(2_620_000));
+        assert_eq!(Direction::default().ear().heard_at(0), None);
+    }
+
+    #[test]
     fn a_gap_counts_from_three_frames_and_150_ms_on() {
         let mut times = steady(40);
         let last = times[39];

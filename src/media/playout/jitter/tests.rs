@@ -321,3 +321,69 @@ fn copies_sent_along_replace_lost_packets() {
     assert_eq!(stats.concealed_ms, 0);
     assert!(stats.recovered_ms > 800);
 }
+
+/// Everything captured in these packets that was played, in order, each once.
+fn whole(player: &Player, seqs: std::ops::Range<u32>) -> bool {
+    let mut played: Vec<u32> = player.played.iter().flatten().copied().collect();
+    played.retain(|seq| seqs.contains(seq));
+    let each: Vec<u32> = seqs.flat_map(|seq| [seq, seq]).collect();
+    played == each
+}
+
+#[test]
+fn what_is_only_late_is_played_whole_and_the_wait_shrinks_again() {
+    let mut player = Player { heeds: true, ..Player::new() };
+    let mut packets = stream(900, 20, 5);
+    // Everything stands still for 200 ms, once.
+    for (at, _) in packets.iter_mut().filter(|(at, _)| (3000..3200).contains(at)) {
+        *at = 3200;
+    }
+    player.run(3500, &mut packets);
+    assert!(whole(&player, 100..160), "{:?}", &player.played[290..350]);
+    let stats = player.jitter.stats();
+    assert!((100..=180).contains(&stats.concealed_ms), "{stats:?}");
+    assert_eq!((stats.late, stats.skipped_ms), (0, 0));
+    assert!(player.jitter.waiting().unwrap() > ms(180));
+    player.run(17_500, &mut packets);
+    assert_eq!(player.jitter.stats().concealed_ms, stats.concealed_ms);
+    let waits = player.jitter.waiting().unwrap();
+    assert!(waits < ms(85), "{waits:?}");
+}
+
+#[test]
+fn nobody_waits_longer_than_the_longest_after_something_late() {
+    for stall in [450, 600, 900] {
+        let mut player = Player { heeds: true, ..Player::new() };
+        let mut packets = stream(400, 20, 5);
+        for (at, _) in packets.iter_mut().filter(|(at, _)| (3000..3000 + stall).contains(at)) {
+            *at = 3000 + stall;
+        }
+        player.run(3000 + stall + 100, &mut packets);
+        let stats = player.jitter.stats();
+        assert!(stats.skipped_ms > 0 && stats.starts == 1, "{stall} ms: {stats:?}");
+        let waits = player.jitter.waiting().unwrap();
+        assert!(waits <= LONGEST + ms(10), "{waits:?} after {stall} ms");
+        let seen: Vec<u32> = player.played.iter().flatten().copied().collect();
+        assert!(seen.is_sorted());
+    }
+}
+
+#[test]
+fn a_path_that_is_50_ms_rough_conceals_less_than_one_per_cent() {
+    let mut rng = StdRng::seed_from_u64(21);
+    let mut player = Player { heeds: true, ..Player::new() };
+    let mut packets = stream(3000, 20, 20);
+    let mut latest = 0;
+    for (at, _) in &mut packets {
+        // Exponential, and one late packet holds up all behind it.
+        *at += (-50.0 * (1.0 - rng.random_range(0.0..1.0f64)).ln()) as u64;
+        latest = latest.max(*at);
+        *at = latest;
+    }
+    player.run(5000, &mut packets);
+    let before = player.jitter.stats();
+    player.run(60_000, &mut packets);
+    let concealed = player.jitter.stats().concealed_ms - before.concealed_ms;
+    assert!(concealed * 100 <= 55_000, "{concealed} ms of 55 s");
+    assert_eq!(player.jitter.stats().starts, 1);
+}
