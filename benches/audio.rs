@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use facetty::media::codec::opus::{OpusDecoder, OpusEncoder};
-use facetty::media::dsp::{Mixer, Resampler, shorten};
+use facetty::media::dsp::{Care, Mixer, Resampler, STRETCHABLE, shorten};
 use facetty::media::engine::audio::AudioEngine;
 use facetty::media::seams::{BLOCK, Pcm, PcmSource};
 use facetty::media::source::voice::{Speech, Voice};
@@ -79,8 +79,11 @@ fn benches(c: &mut Criterion) {
         });
     });
 
-    let two: Vec<f32> = blocks[60..62].concat();
-    c.bench_function("cut one period out", |b| b.iter(|| shorten(&mut black_box(two.clone()))));
+    let three: Vec<f32> = blocks[60..63].concat();
+    assert!(three.len() >= STRETCHABLE);
+    c.bench_function("cut one period out", |b| {
+        b.iter(|| shorten(&mut black_box(three.clone()), Care::Any, 0.0));
+    });
 
     let origin = Instant::now();
     let mut from = AudioEngine::new(origin);

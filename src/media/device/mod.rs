@@ -13,6 +13,7 @@
 mod choose;
 #[cfg(feature = "audio")]
 mod convert;
+mod drift;
 #[cfg(feature = "audio")]
 mod owner;
 #[cfg(any(feature = "audio", test))]

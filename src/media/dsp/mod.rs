@@ -1,17 +1,19 @@
 //! Sound as numbers: levels, fades, mixing, stretching, sample rates. Pure functions and small
 //! state machines over 48 kHz mono samples.
 
+mod comfort;
 mod fade;
 mod level;
 mod mix;
 mod resample;
 mod stretch;
 
+pub use comfort::Comfort;
 pub use fade::{Gate, crossfade};
 pub use level::{SILENCE, level_dbov};
 pub use mix::{Limiter, MAX_VOICES, Mixer};
 pub use resample::{RateError, Resampler, resample};
-pub use stretch::{lengthen, shorten};
+pub use stretch::{Care, STRETCHABLE, continued, lengthen, merge, shorten};
 
 /// Mixes interleaved frames of `channels` down to mono by averaging; a broken last frame is
 /// dropped.

@@ -1,10 +1,13 @@
-//! From any sample rate to any other: a windowed-sinc filter (Kaiser, 32 zero crossings), its
-//! table interpolated linearly, so that the ratio need not be rational.
+//! From any sample rate to any other: a windowed-sinc filter (Kaiser, 32 zero crossings) in many
+//! phases, interpolated linearly, so that the ratio need not be rational, and may change a little on
+//! the way.
 
 /// Zero crossings on either side of the filter's centre.
 const CROSSINGS: usize = 16;
-/// Table entries per zero crossing.
+/// Phases per zero crossing.
 const FINE: usize = 256;
+/// Products added up side by side.
+const LANES: usize = 8;
 /// Kaiser window parameter: about −80 dB outside the band.
 const BETA: f64 = 8.0;
 
@@ -17,18 +20,20 @@ pub struct RateError(pub u32);
 /// goes down), taken off at the start: output sample 0 is input sample 0.
 #[derive(Clone, Debug)]
 pub struct Resampler {
-    /// Input samples per output sample.
+    /// Input samples per output sample, by the nominal rates and now.
+    nominal: f64,
     step: f64,
-    /// Cut-off relative to the input rate's Nyquist frequency, ≤ 1.
-    cutoff: f64,
     /// Filter half length in input samples.
     half: usize,
-    /// Filter, from centre to edge.
+    /// Phases: positions between two input samples for which there is a filter.
+    phases: usize,
+    /// The filters, one after the other; the last one is the first a sample later.
     table: Vec<f32>,
     /// Input not yet used up; the first sample has index `base`.
     held: Vec<f32>,
     base: i64,
-    /// Output samples made.
+    /// Where in the input the present step began to count, and output samples made since.
+    anchor: f64,
     made: u64,
 }
 
@@ -44,30 +49,47 @@ impl Resampler {
         let cutoff =
             (f64::from(to) / f64::from(from)).min(1.0) * if from == to { 1.0 } else { 0.94 };
         let half = (CROSSINGS as f64 / cutoff).ceil() as usize;
-        let entries = CROSSINGS * FINE + 2;
+        let phases = (FINE as f64 * cutoff).ceil() as usize;
         let norm = bessel(BETA);
-        let table = (0..entries)
-            .map(|i| {
-                let x = i as f64 / FINE as f64;
-                let edge = (x / CROSSINGS as f64).min(1.0);
-                let window = bessel(BETA * (1.0 - edge * edge).sqrt()) / norm;
-                let sinc = if i == 0 {
-                    1.0
-                } else {
-                    (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI)
-                };
-                (sinc * window) as f32
-            })
-            .collect();
+        let tap = |phase: usize, k: usize| {
+            let offset = k as f64 - (half as f64 - 1.0) - phase as f64 / phases as f64;
+            let x = offset * cutoff;
+            let edge = (x / CROSSINGS as f64).abs().min(1.0);
+            let window = bessel(BETA * (1.0 - edge * edge).sqrt()) / norm;
+            let sinc = match x {
+                0.0 => 1.0,
+                x => (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI),
+            };
+            (sinc * window * cutoff) as f32
+        };
+        let table = (0..=phases).flat_map(|p| (0..2 * half).map(move |k| (p, k)));
+        let table = table.map(|(p, k)| tap(p, k)).collect();
         Ok(Self {
+            nominal: f64::from(from) / f64::from(to),
             step: f64::from(from) / f64::from(to),
-            cutoff,
             half,
+            phases,
             table,
             held: vec![0.0; half],
             base: -(half as i64),
+            anchor: 0.0,
             made: 0,
         })
+    }
+
+    /// From here on takes this much more input for the same output than by the nominal rates:
+    /// 0.0001 is 100 ppm faster. Beyond ±1 % it is held there. The waveform goes on without a step.
+    pub fn trim(&mut self, faster: f64) {
+        let step = self.nominal * (1.0 + faster.clamp(-0.01, 0.01));
+        if step != self.step && step.is_finite() {
+            (self.anchor, self.made) = (self.position(), 0);
+            self.step = step;
+        }
+    }
+
+    /// Where in the input the next output sample lies.
+    fn position(&self) -> f64 {
+        self.anchor + self.made as f64 * self.step
     }
 
     /// Takes `input` and appends what can be computed from it to `out`.
@@ -75,7 +97,7 @@ impl Resampler {
         self.held.extend_from_slice(input);
         let end = self.base + self.held.len() as i64;
         loop {
-            let position = self.made as f64 * self.step;
+            let position = self.position();
             let centre = position.floor() as i64;
             if centre + self.half as i64 >= end {
                 break;
@@ -83,7 +105,7 @@ impl Resampler {
             out.push(self.at(position, centre));
             self.made += 1;
         }
-        let needed_from = (self.made as f64 * self.step).floor() as i64 - self.half as i64;
+        let needed_from = self.position().floor() as i64 - self.half as i64;
         let drop = usize::try_from(needed_from - self.base).unwrap_or(0).min(self.held.len());
         self.held.drain(..drop);
         self.base += drop as i64;
@@ -98,19 +120,26 @@ impl Resampler {
     fn at(&self, position: f64, centre: i64) -> f32 {
         let first = centre - self.half as i64 + 1;
         let skip = usize::try_from(first - self.base).unwrap_or(0);
-        let scale = self.cutoff * FINE as f64;
-        let mut sum = 0.0f32;
-        let mut offset = (first as f64 - position) * scale;
-        for sample in self.held.iter().skip(skip).take(2 * self.half) {
-            let x = offset.abs();
-            let whole = x as usize;
-            if let (Some(a), Some(b)) = (self.table.get(whole), self.table.get(whole + 1)) {
-                sum += sample * (a + (b - a) * (x - whole as f64) as f32);
-            }
-            offset += scale;
-        }
-        sum * self.cutoff as f32
+        let taps = 2 * self.half;
+        let between = (position - centre as f64) * self.phases as f64;
+        let phase = (between as usize).min(self.phases - 1);
+        let held = self.held.get(skip..skip + taps).unwrap_or_default();
+        let filter = |p: usize| self.table.get(p * taps..(p + 1) * taps).unwrap_or_default();
+        let (one, next) = (dot(held, filter(phase)), dot(held, filter(phase + 1)));
+        one + (next - one) * (between - phase as f64) as f32
     }
+}
+
+/// Sum of products, in lanes that a processor adds at once.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (a, b) = (a.chunks(LANES), b.chunks(LANES));
+    for (a, b) in a.zip(b) {
+        for ((lane, x), y) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += x * y;
+        }
+    }
+    lanes.iter().sum()
 }
 
 /// A whole recording at once; the output is `len × to / from` samples long (rounded up).

@@ -4,10 +4,11 @@
 //! and time to all others: the network can't tell who speaks. Each member has a jitter buffer and
 //! a decoder; what they give is mixed.
 
-use crate::media::codec::opus::{LOOKAHEAD, OpusDecoder, OpusEncoder};
+use super::voice::Voice;
+use crate::media::codec::opus::OpusEncoder;
 use crate::media::dsp::{self, Gate, Mixer};
 use crate::media::frame::CodedAudio;
-use crate::media::playout::{AudioJitter, JitterStats, Pace, Pull};
+use crate::media::playout::JitterStats;
 use crate::media::seams::{BLOCK, Pcm};
 use crate::time::MediaTime;
 use crate::wire::link::MemberId;
@@ -15,16 +16,6 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Sound is heard this long after its capture, plus the network, devices and codec delay.
-const TARGET: Duration = Duration::from_millis(60);
-/// One block.
-const TICK: Duration = Duration::from_millis(10);
-/// Ticks of a second.
-const SECOND_TICKS: u32 = 100;
-/// Samples needed before a little can be cut out or repeated: two of the longest periods.
-const STRETCHABLE: usize = 2 * BLOCK;
-/// Least time between two changes of length: at most a quarter faster or slower.
-const STRETCH_TICKS: u32 = 4;
 /// Capture stamps follow the clock by this share per block: smooths the scheduler's jitter.
 const SLEW: i64 = 32;
 /// A stamp this far off is a stall or a device change, not jitter.
@@ -99,24 +90,6 @@ struct Sending {
     previous: Option<(Bytes, u8)>,
 }
 
-/// Packets to sound, for one member.
-struct Voice {
-    jitter: AudioJitter,
-    decoder: Option<OpusDecoder>,
-    /// Decoded, not yet played.
-    queue: Vec<f32>,
-    /// Media time of the end of `queue` is heard at …: see [`AudioEngine::clocks`].
-    zero: Option<Instant>,
-    stretched_ago: u32,
-    level: f32,
-    broken: u64,
-    /// Bytes that arrived in this second so far, its ticks so far, and the rate of the last one.
-    arrived: (usize, u32, u32),
-    playing: bool,
-    /// End of what was played last, for blending over a jump.
-    tail: Vec<f32>,
-}
-
 impl AudioEngine {
     /// An engine whose media clock starts at `origin`.
     pub fn new(origin: Instant) -> Self {
@@ -156,8 +129,7 @@ impl AudioEngine {
     /// Takes a member's packet.
     pub fn received(&mut self, from: MemberId, packet: CodedAudio, now: Instant) {
         let voice = self.members.entry(from).or_insert_with(Voice::new);
-        voice.arrived.0 += packet.bytes.len() + packet.previous.as_ref().map_or(0, Bytes::len);
-        voice.jitter.push(packet, now);
+        voice.received(packet, now);
     }
 
     /// The next 10 ms to play: handed to the device at `now`, heard `device` later.
@@ -181,12 +153,12 @@ impl AudioEngine {
     /// Per member whose sound is playing: the local instant at which the sound captured at its
     /// media time zero is (would be) heard. Lip sync shows pictures by the same map.
     pub fn clocks(&self) -> Vec<(MemberId, Instant)> {
-        self.members.iter().filter_map(|(id, voice)| Some((*id, voice.zero?))).collect()
+        self.members.iter().filter_map(|(id, voice)| Some((*id, voice.zero()?))).collect()
     }
 
     /// The map of one member (see [`AudioEngine::clocks`]).
     pub fn audio_clock(&self, member: MemberId) -> Option<Instant> {
-        self.members.get(&member)?.zero
+        self.members.get(&member)?.zero()
     }
 
     /// The member who is speaking, or spoke last.
@@ -207,11 +179,11 @@ impl AudioEngine {
         let loudest = self
             .members
             .iter()
-            .filter(|(_, voice)| voice.level < SPEAKING)
-            .min_by(|a, b| a.1.level.total_cmp(&b.1.level))
-            .map(|(id, voice)| (*id, voice.level));
+            .filter(|(_, voice)| voice.level() < SPEAKING)
+            .min_by(|a, b| a.1.level().total_cmp(&b.1.level()))
+            .map(|(id, voice)| (*id, voice.level()));
         let holder = self.floor.and_then(|(id, pause)| {
-            let level = self.members.get(&id)?.level;
+            let level = self.members.get(&id)?.level();
             Some((id, if level < SPEAKING { 0 } else { pause.saturating_add(1) }, level))
         });
         self.floor = match (holder, loudest) {
@@ -287,166 +259,4 @@ impl Sending {
             None => self.encoder = OpusEncoder::new(bps, millis).ok(),
         }
     }
-}
-
-impl Voice {
-    fn new() -> Self {
-        Self {
-            jitter: AudioJitter::new(TARGET),
-            decoder: OpusDecoder::new().ok(),
-            queue: Vec::with_capacity(8 * BLOCK),
-            zero: None,
-            stretched_ago: 0,
-            level: 127.0,
-            broken: 0,
-            arrived: (0, 0, 0),
-            playing: false,
-            tail: Vec::new(),
-        }
-    }
-
-    /// One block, or `None` while this member is not heard.
-    fn play(&mut self, now: Instant, device: Duration) -> Option<Pcm> {
-        self.stretched_ago = self.stretched_ago.saturating_add(1);
-        self.arrived.1 += 1;
-        if self.arrived.1 == SECOND_TICKS {
-            self.arrived = (0, 0, (self.arrived.0 / 125) as u32);
-        }
-        // Each pull yields sound or advances by a packet that was concealed already: 32 packets
-        // are the most there can be.
-        for _ in 0..64 {
-            let ahead = if self.jitter.pace() == Pace::Faster { STRETCHABLE } else { BLOCK };
-            if self.queue.len() >= ahead || !self.pull(now) {
-                break;
-            }
-        }
-        self.stretch();
-        let heard = self.queue.len() >= BLOCK;
-        self.measure(heard);
-        if !heard {
-            self.queue.clear();
-            self.playing = false;
-            self.zero = None;
-            return None;
-        }
-        let queued = samples(self.queue.len());
-        let lookahead = samples(LOOKAHEAD);
-        self.zero = self.jitter.zero(now, queued).and_then(|z| z.checked_add(device + lookahead));
-        let mut block = [0.0; BLOCK];
-        for (to, from) in block.iter_mut().zip(self.queue.drain(..BLOCK)) {
-            *to = from;
-        }
-        if !self.playing {
-            Gate::new(false).apply(&mut block, true);
-        }
-        self.playing = true;
-        Some(block)
-    }
-
-    /// Decodes what comes next; false when nothing is to be played.
-    fn pull(&mut self, now: Instant) -> bool {
-        let queued = samples(self.queue.len());
-        let start = self.queue.len();
-        match self.jitter.pull(now, queued) {
-            Pull::Silence => return false,
-            Pull::Conceal { millis } => {
-                self.decode(None, false, millis);
-            }
-            Pull::Packet { packet, skip_ms, jump } => {
-                if !self.decode(Some(&packet.bytes), false, packet.millis) {
-                    self.jitter.failed(packet.millis, false);
-                }
-                self.skip(start, skip_ms);
-                if jump {
-                    self.blend(start);
-                }
-            }
-            Pull::Copy { bytes, millis, skip_ms, .. } => {
-                if !self.decode(Some(&bytes), false, millis) {
-                    self.jitter.failed(millis, true);
-                }
-                self.skip(start, skip_ms);
-            }
-            Pull::Fec { next, millis, skip_ms } => {
-                if !self.decode(Some(&next), true, millis) {
-                    self.jitter.failed(millis, true);
-                }
-                self.skip(start, skip_ms);
-            }
-        }
-        let from = self.queue.len().saturating_sub(240);
-        self.tail = self.queue.get(from..).unwrap_or_default().to_vec();
-        true
-    }
-
-    /// Appends `millis` of sound whatever happens; false when it had to be concealed instead.
-    fn decode(&mut self, packet: Option<&[u8]>, fec: bool, millis: u8) -> bool {
-        let Some(decoder) = &mut self.decoder else {
-            self.queue.resize(self.queue.len() + usize::from(millis) * 48, 0.0);
-            return false;
-        };
-        if decoder.step(packet, fec, millis, &mut self.queue).is_ok() {
-            return true;
-        }
-        self.broken += 1;
-        if decoder.step(None, false, millis, &mut self.queue).is_err() {
-            self.queue.resize(self.queue.len() + usize::from(millis) * 48, 0.0);
-        }
-        false
-    }
-
-    /// Leaves out the part of the newest sound that was concealed while it was missing.
-    fn skip(&mut self, start: usize, skip_ms: u8) {
-        let end = (start + usize::from(skip_ms) * 48).min(self.queue.len());
-        self.queue.drain(start.min(end)..end);
-    }
-
-    /// Blends the newest sound with how the last one ended, mirrored: no click at a jump.
-    fn blend(&mut self, start: usize) {
-        let mirrored: Vec<f32> = self.tail.iter().rev().copied().collect();
-        if let Some(new) = self.queue.get_mut(start..) {
-            dsp::crossfade(&mirrored, new);
-        }
-    }
-
-    fn stretch(&mut self) {
-        if self.queue.len() < STRETCHABLE || self.stretched_ago < STRETCH_TICKS {
-            return;
-        }
-        let changed = match self.jitter.pace() {
-            Pace::Even => 0,
-            Pace::Faster => dsp::shorten(&mut self.queue),
-            Pace::Slower => dsp::lengthen(&mut self.queue),
-        };
-        if changed > 0 {
-            self.stretched_ago = 0;
-        }
-    }
-
-    /// Follows the loudness: up at once, down over about 100 ms.
-    fn measure(&mut self, heard: bool) {
-        let now = if heard {
-            f32::from(dsp::level_dbov(self.queue.get(..BLOCK).unwrap_or_default()))
-        } else {
-            127.0
-        };
-        self.level = if now < self.level { now } else { self.level + (now - self.level) * 0.1 };
-    }
-
-    fn stats(&self) -> AudioStats {
-        AudioStats {
-            playout_ms: self.jitter.waiting().map_or(0.0, |wait| wait.as_secs_f32() * 1e3),
-            zero: self.zero,
-            level: self.level.round().clamp(0.0, 127.0) as u8,
-            speaking: false,
-            kbps: self.arrived.2,
-            jitter: self.jitter.stats(),
-            broken: self.broken,
-        }
-    }
-}
-
-/// Length of so many samples.
-fn samples(n: usize) -> Duration {
-    TICK * u32::try_from(n).unwrap_or(0) / BLOCK as u32
 }

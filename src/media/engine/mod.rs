@@ -4,3 +4,4 @@ pub mod audio;
 pub mod denoise;
 pub mod video_recv;
 pub mod video_send;
+mod voice;

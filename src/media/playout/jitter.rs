@@ -7,6 +7,12 @@
 //! more than the usual wait, all waits grow to what all but one in two hundred of them need ([`Spread`]),
 //! and shrink again when the path is calm. [`Pace`] says when the player should run a shade faster or
 //! slower to hold that line against drifting clocks, changing routes and changing waits.
+//!
+//! When nothing is there in time, sound is made up. What was *lost* has had its time then, and
+//! playing goes on behind it. What was only *late* is played whole when it comes, as NetEq (WebRTC,
+//! `modules/audio_coding/neteq`) does: nothing that was said is missing, the wait has grown by as
+//! much as the packet was late, and the next ones are in time. Only where that would make the wait
+//! longer than anybody should have to wait, the beginning of what comes late is left out.
 
 use super::line::{MinLine, micros, micros_since, shift};
 use super::spread::Spread;
@@ -20,13 +26,17 @@ use std::time::{Duration, Instant};
 pub const BOUND: Duration = Duration::from_millis(500);
 /// Nobody waits longer than this from capture, whatever the jitter: talking would turn into taking
 /// turns.
-const LONGEST: Duration = Duration::from_millis(300);
+const LONGEST: Duration = Duration::from_millis(400);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.
-const STARVED_MS: u32 = 120;
-/// How far the line may be off before the pace is changed.
+const STARVED_MS: u32 = 1000;
+/// How far the line may be off before the pace is changed, in µs; from where on it is changed
+/// briskly, and from where on at all costs. Too short a wait is mended sooner than too long a one:
+/// it tears holes.
 const TOLERANCE_US: i64 = 12_000;
+const BRISK_US: (i64, i64) = (25_000, 50_000);
+const HURRY_US: (i64, i64) = (60_000, 130_000);
 /// So many late packets in a row mean that the expected position is wrong, not the packets.
 const LATE_IN_A_ROW: u32 = 25;
 
@@ -77,9 +87,20 @@ pub enum Pace {
     /// As it is.
     Even,
     /// Cut a little out: sound waits longer than it should.
-    Faster,
+    Faster(Haste),
     /// Repeat a little: packets come too close to their time.
-    Slower,
+    Slower(Haste),
+}
+
+/// How soon the speed should change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    /// When it goes unheard: in pauses, on steady tones.
+    Gentle,
+    /// Soon.
+    Brisk,
+    /// At once.
+    Hurry,
 }
 
 /// What happened to a member's packets.
@@ -126,8 +147,8 @@ pub struct AudioJitter {
     next_at: MediaTime,
     /// Packet time of the latest packet.
     millis: u8,
-    /// Of the packet that is due: how much was concealed while waiting for it.
-    waited_ms: u8,
+    /// Made up since the packet that is due was to be played.
+    waited_ms: u32,
     /// Concealed since the last real sound.
     hole_ms: u32,
     /// Bit n: packet `next − 1 − n` was played (not recovered).
@@ -254,21 +275,24 @@ impl AudioJitter {
             }
             State::Playing => {}
         }
+        self.account_for_losses();
+        self.leave_out_the_overdue(now, queued);
         self.measure(now, queued);
-        let skip_ms = self.waited_ms;
         if let Some(packet) = self.packets.remove(&self.next) {
             let jump = std::mem::take(&mut self.jump);
+            let skip_ms = self.overdue_ms(packet.at, now, queued).min(u32::from(packet.millis));
             self.advance(packet.millis, packet.at, true);
-            self.hole_ms = 0;
-            return Pull::Packet { packet, skip_ms, jump };
+            (self.waited_ms, self.hole_ms) = (0, 0);
+            return Pull::Packet { packet, skip_ms: skip_ms as u8, jump };
         }
         let missing = self.missing_millis();
         if let Some(successor) = self.packets.get(&self.next.wrapping_add(1)) {
             let (bytes, copy) = (successor.bytes.clone(), successor.previous.clone());
             let at = self.next_at;
+            let skip_ms = self.waited_ms.min(u32::from(missing)) as u8;
             self.advance(missing, at, false);
-            self.hole_ms = 0;
-            self.stats.recovered_ms += u64::from(missing - skip_ms.min(missing));
+            (self.waited_ms, self.hole_ms) = (0, 0);
+            self.stats.recovered_ms += u64::from(missing - skip_ms);
             return match copy {
                 Some(bytes) => Pull::Copy { bytes, at, millis: missing, skip_ms },
                 None => Pull::Fec { next: bytes, millis: missing, skip_ms },
@@ -281,11 +305,62 @@ impl AudioJitter {
         self.hole_ms += 10;
         self.stats.concealed_ms += 10;
         self.waited_ms += 10;
-        if self.waited_ms >= missing {
+        Pull::Conceal { millis: 10 }
+    }
+
+    /// What was made up while waiting is taken for packets that are known to be lost: later ones are
+    /// there.
+    fn account_for_losses(&mut self) {
+        while !self.packets.is_empty() && !self.packets.contains_key(&self.next) {
+            let missing = self.missing_millis();
+            if self.waited_ms < u32::from(missing) {
+                return;
+            }
             let at = self.next_at;
             self.advance(missing, at, false);
+            self.waited_ms -= u32::from(missing);
         }
-        Pull::Conceal { millis: 10 }
+    }
+
+    /// Throws packets away that came so late that to play them would make everybody wait too long.
+    fn leave_out_the_overdue(&mut self, now: Instant, queued: Duration) {
+        while let Some(packet) = self.packets.get(&self.next) {
+            let (at, millis) = (packet.at, packet.millis);
+            if self.overdue_ms(at, now, queued) < u32::from(millis) {
+                return;
+            }
+            self.packets.remove(&self.next);
+            self.stats.skipped_ms += u64::from(millis);
+            self.advance(millis, at, false);
+            self.waited_ms -= u32::from(millis).min(self.waited_ms);
+            // A sender's stamps may say anything.
+            self.enforce_bound();
+        }
+    }
+
+    /// How much of the sound from `at` on is to be left out if it is played next, in steps of 10 ms:
+    /// only what can't be waited for, and at most what was made up in its place – or, where playing
+    /// jumps anyway, what is held.
+    fn overdue_ms(&self, at: MediaTime, now: Instant, queued: Duration) -> u32 {
+        let most = if self.jump { BOUND.as_millis() as u32 } else { self.waited_ms };
+        if most == 0 {
+            return 0;
+        }
+        let Some(fastest) = self.line.arrival(at) else { return self.waited_ms };
+        let longest = i64::try_from(LONGEST.as_micros()).unwrap_or(0);
+        let over = micros_since(fastest, now + queued) - longest;
+        let over = u32::try_from(over.max(0)).unwrap_or(u32::MAX);
+        (over.div_ceil(10_000).saturating_mul(10)).min(most)
+    }
+
+    /// The media time of what is played next.
+    fn here(&self, now: Instant, queued: Duration) -> MediaTime {
+        let behind = match self.packets.is_empty() {
+            // Nothing shows that anything is lost.
+            true => self.overdue_ms(self.next_at, now, queued),
+            false => self.waited_ms,
+        };
+        MediaTime(self.next_at.0.saturating_add(u64::from(behind) * 1000))
     }
 
     /// A recovery promised by [`Pull::Fec`] or [`Pull::Copy`], or a packet, turned out to be
@@ -302,12 +377,26 @@ impl AudioJitter {
         let Some(wait) = self.wait_us.filter(|_| self.state == State::Playing) else {
             return Pace::Even;
         };
+        // What is made up needs no stretching.
+        if self.waited_ms > 0 {
+            return Pace::Even;
+        }
         let error = wait - i64::try_from(self.delay(self.millis).as_micros()).unwrap_or(0);
+        let haste = |brisk: i64, hurry: i64| match error.abs() {
+            e if e > hurry => Haste::Hurry,
+            e if e > brisk => Haste::Brisk,
+            _ => Haste::Gentle,
+        };
         match error {
-            e if e > TOLERANCE_US => Pace::Faster,
-            e if e < -TOLERANCE_US => Pace::Slower,
+            e if e > TOLERANCE_US => Pace::Faster(haste(BRISK_US.1, HURRY_US.1)),
+            e if e < -TOLERANCE_US => Pace::Slower(haste(BRISK_US.0, HURRY_US.0)),
             _ => Pace::Even,
         }
+    }
+
+    /// Whether what is due next is there: only then is it worth taking before its time.
+    pub fn ready(&self) -> bool {
+        self.state == State::Playing && self.packets.contains_key(&self.next)
     }
 
     /// What happened so far.
@@ -362,7 +451,6 @@ impl AudioJitter {
         self.next = self.next.wrapping_add(1);
         self.next_at = MediaTime(at.0.saturating_add(u64::from(millis) * 1000));
         self.played = self.played << 1 | u128::from(real);
-        self.waited_ms = 0;
     }
 
     /// Length of the packet that is missing at `next`: what fits between its neighbours, or the
@@ -441,11 +529,10 @@ impl AudioJitter {
 
     /// How late the next sample is played against its fastest arrival.
     fn measure(&mut self, now: Instant, queued: Duration) {
-        let here = self.next_at.0.saturating_add(u64::from(self.waited_ms) * 1000);
         let plays = now + queued;
         self.wait_us = self
             .line
-            .arrival(MediaTime(here))
+            .arrival(self.here(now, queued))
             .map(|fastest| micros_since(fastest, plays))
             // A jump of the sender's clock is no reason to change the pace for minutes.
             .filter(|us| us.unsigned_abs() < 1_000_000);
@@ -457,7 +544,7 @@ impl AudioJitter {
         if self.state != State::Playing {
             return None;
         }
-        let here = micros(self.next_at).saturating_add(i64::from(self.waited_ms) * 1000);
+        let here = micros(self.here(now, queued));
         let queued = i64::try_from(queued.as_micros()).unwrap_or(0);
         shift(now, queued.saturating_sub(here))
     }
@@ -465,329 +552,4 @@ impl AudioJitter {
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do as an origin")]
-mod tests {
-    use super::*;
-    use rand::{Rng, SeedableRng, rngs::StdRng};
-
-    fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    fn packet(seq: u32, millis: u8) -> CodedAudio {
-        CodedAudio {
-            seq,
-            at: MediaTime(u64::from(seq) * u64::from(millis) * 1000),
-            millis,
-            level: 40,
-            bytes: Bytes::from(seq.to_be_bytes().to_vec()),
-            previous: None,
-        }
-    }
-
-    /// What was played, in units of 10 ms: `Some(seq)` real, `None` concealed or silent.
-    struct Player {
-        jitter: AudioJitter,
-        start: Instant,
-        queued: u64,
-        played: Vec<Option<u32>>,
-        recovered: Vec<u32>,
-        clock: u64,
-        /// Plays faster and slower when it is told to: 10 ms in 40.
-        heeds: bool,
-    }
-
-    impl Player {
-        fn new() -> Self {
-            Self {
-                jitter: AudioJitter::new(ms(60)),
-                start: Instant::now(),
-                queued: 0,
-                played: Vec::new(),
-                recovered: Vec::new(),
-                clock: 0,
-                heeds: false,
-            }
-        }
-
-        /// Plays ticks up to `until` ms, packets of `arrivals` (ms, packet) coming in on the way.
-        fn run(&mut self, until: u64, arrivals: &mut Vec<(u64, CodedAudio)>) {
-            arrivals.sort_by_key(|(at, _)| *at);
-            while self.clock < until {
-                let due = arrivals.iter().take_while(|(at, _)| *at <= self.clock).count();
-                for (at, packet) in arrivals.drain(..due) {
-                    self.jitter.push(packet, self.start + ms(at));
-                    assert!(self.jitter.span() <= BOUND);
-                }
-                self.tick();
-                self.clock += 10;
-            }
-        }
-
-        fn tick(&mut self) {
-            let now = self.start + ms(self.clock);
-            let mut silent = false;
-            let pace = match self.heeds && self.clock.is_multiple_of(40) {
-                true => self.jitter.pace(),
-                false => Pace::Even,
-            };
-            self.queued += if pace == Pace::Slower { 10 } else { 0 };
-            let ahead = if pace == Pace::Faster { 20 } else { 10 };
-            for _ in 0..64 {
-                if self.queued >= ahead {
-                    break;
-                }
-                let (what, length) = match self.jitter.pull(now, ms(self.queued)) {
-                    Pull::Packet { packet, skip_ms, .. } => {
-                        (Some(packet.seq), packet.millis.saturating_sub(skip_ms))
-                    }
-                    Pull::Fec { next, millis, skip_ms } => {
-                        let seq = u32::from_be_bytes(next[..4].try_into().unwrap()) - 1;
-                        self.recovered.push(seq);
-                        (Some(seq), millis - skip_ms)
-                    }
-                    Pull::Copy { millis, skip_ms, .. } => (None, millis - skip_ms),
-                    Pull::Conceal { millis } => (None, millis),
-                    Pull::Silence => {
-                        silent = true;
-                        break;
-                    }
-                };
-                self.queued += u64::from(length);
-                self.played.extend(std::iter::repeat_n(what, usize::from(length / 10)));
-            }
-            if pace == Pace::Faster && self.queued > 10 {
-                self.queued -= 10;
-            }
-            if silent && self.queued == 0 {
-                self.played.push(None);
-            } else {
-                self.queued -= 10;
-            }
-        }
-    }
-
-    fn stream(n: u32, millis: u8, delay: u64) -> Vec<(u64, CodedAudio)> {
-        (0..n)
-            .map(|i| ((u64::from(i) + 1) * u64::from(millis) + delay, packet(i, millis)))
-            .collect()
-    }
-
-    #[test]
-    fn a_clean_stream_is_played_whole_60_ms_after_capture() {
-        for (millis, wait) in [(10, 60), (20, 60), (40, 60), (60, 80)] {
-            let mut player = Player::new();
-            player.run(3000, &mut stream(100, millis, 5));
-            let first = player.played.iter().position(Option::is_some).unwrap() as u64 * 10;
-            assert!((wait..=wait + 15).contains(&first), "{millis} ms packets start at {first}");
-            let stats = player.jitter.stats();
-            assert!(stats.concealed_ms <= 120, "{stats:?}");
-            let real = player.played.iter().flatten().count() as u64 * 10;
-            assert!(real >= (100 * u64::from(millis)).min(3000 - first));
-        }
-    }
-
-    #[test]
-    fn a_lost_packet_is_recovered_from_its_successor() {
-        let mut player = Player::new();
-        let mut packets = stream(100, 20, 5);
-        packets.retain(|(_, p)| p.seq % 10 != 4);
-        player.run(1900, &mut packets);
-        assert_eq!(player.recovered, (0..9).map(|i| i * 10 + 4).collect::<Vec<_>>());
-        assert_eq!(player.jitter.stats().concealed_ms, 0);
-        assert_eq!(player.jitter.stats().recovered_ms, 180);
-    }
-
-    #[test]
-    fn a_long_packet_is_recovered_in_part_when_its_successor_comes_in_time_for_that() {
-        let mut player = Player::new();
-        let mut packets = stream(50, 40, 5);
-        packets.retain(|(_, p)| p.seq != 20);
-        player.run(1800, &mut packets);
-        let stats = player.jitter.stats();
-        assert_eq!(stats.concealed_ms + stats.recovered_ms, 40);
-        assert!(stats.recovered_ms >= 10, "{stats:?}");
-    }
-
-    #[test]
-    fn packets_out_of_order_within_the_wait_are_put_right() {
-        let mut player = Player::new();
-        let mut packets = stream(100, 20, 5);
-        for (at, packet) in &mut packets {
-            if packet.seq % 3 == 0 {
-                *at += 35;
-            }
-        }
-        player.run(1900, &mut packets);
-        assert_eq!(player.jitter.stats().concealed_ms, 0);
-        let seen: Vec<u32> = player.played.iter().flatten().copied().collect();
-        assert!(seen.is_sorted());
-        assert!(player.recovered.is_empty());
-    }
-
-    #[test]
-    fn duplicates_are_played_once() {
-        let mut player = Player::new();
-        let mut packets = stream(50, 20, 5);
-        let again: Vec<_> = packets.iter().map(|(at, p)| (at + 30, p.clone())).collect();
-        let much_later: Vec<_> = packets.iter().map(|(at, p)| (at + 200, p.clone())).collect();
-        packets.extend(again);
-        packets.extend(much_later);
-        player.run(1000, &mut packets);
-        let mut seen: Vec<u32> = player.played.iter().flatten().copied().collect();
-        assert!(seen.is_sorted());
-        seen.dedup();
-        assert_eq!(seen, (0..seen.len() as u32).collect::<Vec<_>>());
-        let stats = player.jitter.stats();
-        assert!(stats.duplicates >= 70 && stats.late == 0, "{stats:?}");
-    }
-
-    #[test]
-    fn late_packets_are_dropped_counted_and_waited_for_from_then_on() {
-        let mut player = Player::new();
-        let mut packets = stream(400, 20, 5);
-        for (at, packet) in &mut packets {
-            if packet.seq % 7 == 3 {
-                *at += 110;
-            }
-        }
-        let mut heeding = Player { heeds: true, ..Player::new() };
-        heeding.run(7900, &mut packets.clone());
-        player.run(7900, &mut packets);
-        let stats = player.jitter.stats();
-        assert!(stats.late >= 55, "{stats:?}");
-        assert!(stats.recovered_ms > 1000, "their successors hold a copy: {stats:?}");
-        assert_eq!(player.jitter.pace(), Pace::Slower, "it asks for more time");
-        let stats = heeding.jitter.stats();
-        assert!(stats.late < 15, "{stats:?}");
-        let waits = heeding.jitter.waiting().unwrap();
-        assert!((ms(130)..ms(170)).contains(&waits), "{waits:?}");
-    }
-
-    #[test]
-    fn jitter_is_waited_for_and_no_longer_when_it_is_over() {
-        let mut rng = StdRng::seed_from_u64(8);
-        let mut player = Player { heeds: true, ..Player::new() };
-        let mut packets = stream(2000, 20, 20);
-        for (at, _) in packets.iter_mut().filter(|(at, _)| *at < 25_000) {
-            // Exponential, 40 ms on average, in order (as queues do).
-            *at += (-40.0 * (1.0 - rng.random_range(0.0..1.0f64)).ln()) as u64;
-        }
-        player.run(5_000, &mut packets);
-        let before = player.jitter.stats();
-        player.run(25_000, &mut packets);
-        let after = player.jitter.stats();
-        let concealed = after.concealed_ms - before.concealed_ms;
-        assert!(concealed <= 200, "{concealed} ms of 20 s, {after:?}");
-        let waits = player.jitter.waiting().unwrap();
-        assert!(waits > ms(150) && waits <= LONGEST + ms(20), "{waits:?}");
-        player.run(35_000, &mut packets);
-        let waits = player.jitter.waiting().unwrap();
-        assert!(waits < ms(85), "{waits:?} ten seconds after");
-        assert!(player.jitter.stats().concealed_ms - after.concealed_ms <= 60);
-    }
-
-    #[test]
-    fn a_flood_never_fills_more_than_the_bound() {
-        let mut rng = StdRng::seed_from_u64(3);
-        let mut player = Player::new();
-        let mut packets: Vec<_> = (0..5000)
-            .map(|i| {
-                let mut p =
-                    packet(rng.random_range(0..3) + i / 2, [10, 20, 40, 60][i as usize % 4]);
-                p.at = MediaTime(rng.random_range(0..10_000_000));
-                (u64::from(i) / 8, p)
-            })
-            .collect();
-        packets.push((700, packet(u32::MAX, 20)));
-        packets.push((701, packet(u32::MAX - 1, 20)));
-        player.run(900, &mut packets);
-        assert!(player.jitter.packets.len() <= 32);
-    }
-
-    #[test]
-    fn after_a_stall_playing_jumps_to_the_present() {
-        let mut player = Player::new();
-        // From 1 s on nothing for three seconds, then everything at once.
-        let mut packets = stream(400, 20, 5);
-        for (at, _) in &mut packets {
-            if (1000..4000).contains(at) {
-                *at = 4000;
-            }
-        }
-        player.run(6000, &mut packets);
-        let at = |t: u64| player.played[usize::try_from(t / 10).unwrap()];
-        assert_eq!(at(3500), None);
-        let resumed = (4000..6000).step_by(10).find(|t| at(*t).is_some()).unwrap();
-        assert!(resumed <= 4060, "back at {resumed}");
-        let first = u64::from(at(resumed).unwrap()) * 20;
-        assert!(resumed - first < 120, "heard {} ms after capture", resumed - first);
-        let later = u64::from(at(5900).unwrap()) * 20;
-        assert!(5900 - later < 100, "heard {} ms after capture", 5900 - later);
-    }
-
-    #[test]
-    fn a_longer_route_is_followed() {
-        let mut player = Player::new();
-        let mut packets = stream(300, 20, 5);
-        for (at, _) in packets.iter_mut().filter(|(at, _)| *at > 2000) {
-            *at += 90;
-        }
-        player.run(5900, &mut packets);
-        let tail = &player.played[300..];
-        let real = tail.iter().flatten().count();
-        assert!(real * 100 >= tail.len() * 98, "{real} of {}", tail.len());
-    }
-
-    #[test]
-    fn packet_time_may_change_in_mid_stream() {
-        let mut player = Player::new();
-        let mut packets = Vec::new();
-        let mut at = 0u64;
-        for seq in 0..120u32 {
-            let millis = [20, 60, 40, 10][seq as usize / 30];
-            let mut p = packet(seq, millis);
-            p.at = MediaTime(at * 1000);
-            at += u64::from(millis);
-            if seq % 10 != 5 {
-                packets.push((at + 5, p));
-            }
-        }
-        player.run(at, &mut packets);
-        let stats = player.jitter.stats();
-        assert!(stats.concealed_ms <= 9 * 60, "{stats:?}");
-        assert!(stats.concealed_ms + stats.recovered_ms >= 300, "{stats:?}");
-        assert_eq!((stats.late, stats.starts), (0, 1));
-    }
-
-    #[test]
-    fn before_the_first_packet_there_is_silence_and_nothing_counts_as_concealed() {
-        let mut player = Player::new();
-        player.run(500, &mut Vec::new());
-        assert!(player.played.iter().all(Option::is_none));
-        assert_eq!(player.jitter.stats(), JitterStats::default());
-    }
-
-    #[test]
-    fn a_sender_that_starts_over_is_heard_again() {
-        let mut player = Player::new();
-        let mut packets = stream(300, 20, 5);
-        packets.extend(stream(100, 20, 7005));
-        player.run(9000, &mut packets);
-        let real = player.played[700..].iter().flatten().count();
-        assert!(real > 140, "{real}");
-    }
-
-    #[test]
-    fn copies_sent_along_replace_lost_packets() {
-        let mut player = Player::new();
-        let mut packets = stream(100, 20, 5);
-        for (_, p) in &mut packets {
-            p.previous = Some(Bytes::from_static(b"copy"));
-        }
-        packets.retain(|(_, p)| p.seq % 2 == 0);
-        player.run(1900, &mut packets);
-        let stats = player.jitter.stats();
-        assert_eq!(stats.concealed_ms, 0);
-        assert!(stats.recovered_ms > 800);
-    }
-}
+mod tests;

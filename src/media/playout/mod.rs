@@ -5,6 +5,6 @@ mod line;
 mod spread;
 mod sync;
 
-pub use jitter::{AudioJitter, JitterStats, Pace, Pull};
+pub use jitter::{AudioJitter, Haste, JitterStats, Pace, Pull};
 pub use line::MinLine;
 pub use sync::{AvSync, Due};

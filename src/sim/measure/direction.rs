@@ -43,6 +43,19 @@ struct Repairs {
     recovered_ms: u64,
 }
 
+/// From capture to ear, block by block: capture time and latency in µs, by capture time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ear(Vec<(u64, u64)>);
+
+impl Ear {
+    /// When what was captured then is heard, in µs; `None` before the first block.
+    pub fn heard_at(&self, captured: u64) -> Option<u64> {
+        let after = self.0.partition_point(|(at, _)| *at <= captured);
+        let (_, latency) = self.0.get(after.checked_sub(1)?)?;
+        Some(captured + latency)
+    }
+}
+
 /// Freezes of a stream of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Freezes {
@@ -104,10 +117,18 @@ impl Direction {
         self.shown.first().map(|s| s.at)
     }
 
-    /// From capture to ear around `at`, in µs.
-    pub fn latency_at(&self, at: u64) -> Option<u64> {
-        let index = self.heard.partition_point(|l| l.at < at);
-        self.heard.get(index).or(self.heard.last()).map(|l| l.us)
+    /// When what was captured is heard.
+    pub fn ear(&self) -> Ear {
+        let mut blocks: Vec<_> =
+            self.heard.iter().map(|l| (l.at.saturating_sub(l.us), l.us)).collect();
+        // While sound is made up, time at the ear goes on and capture time doesn't: the last block of
+        // a capture time is the real one.
+        let mut least = u64::MAX;
+        for (captured, _) in blocks.iter_mut().rev() {
+            least = least.min(*captured);
+            *captured = least;
+        }
+        Ear(blocks)
     }
 
     /// First and last time at which sound was played.
@@ -250,6 +271,23 @@ mod tests {
         assert_eq!(freezes(&steady(60), 60 * FRAME, &[]).count, 0);
         let stopped = freezes(&steady(60), 59 * FRAME + 2_000_000, &[]);
         assert_eq!(stopped, Freezes { count: 1, longest: 2_000_000 });
+    }
+
+    #[test]
+    fn the_ear_follows_a_wait_that_grows_and_shrinks() {
+        let mut direction = Direction::default();
+        // Capture time stands still for 50 ms at 1 s, and 30 ms are left out at 2 s.
+        for at in (0..3_000_000).step_by(10_000) {
+            let held = u64::clamp(at, 1_000_000, 1_050_000) - 1_000_000;
+            let cut = if at > 2_000_000 { 30_000 } else { 0 };
+            direction.heard(at, 100_000 + held - cut);
+        }
+        let ear = direction.ear();
+        assert_eq!(ear.heard_at(500_000), Some(600_000));
+        assert_eq!(ear.heard_at(899_000), Some(999_000));
+        assert_eq!(ear.heard_at(901_000), Some(1_051_000));
+        assert_eq!(ear.heard_at(2_500_000), Some(2_620_000));
+        assert_eq!(Direction::default().ear().heard_at(0), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! strip, its quality is the likeness to the very picture that was captured, and sound is compared
 //! with what was said. One clock stamps both ends, so latencies are differences of two readings.
 
+mod align;
 mod changes;
 mod direction;
 mod sound;

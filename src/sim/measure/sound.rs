@@ -1,5 +1,6 @@
 //! What was said and what was heard, kept at the rate at which intelligibility is measured.
 
+use super::align::align;
 use super::{Bench, Direction};
 use crate::media::dsp::Resampler;
 use crate::media::seams::{BLOCK, Pcm, PcmSource, SAMPLE_RATE, SourceLost};
@@ -13,16 +14,11 @@ use std::time::Duration;
 const STALL: u64 = 4800;
 /// Longest recording: ten minutes.
 const MOST: usize = 600 * stoi::RATE as usize;
-/// Length of a compared piece, and of the part of it by which it is aligned.
+/// Length of a compared piece.
 const PIECE: usize = 4 * stoi::RATE as usize;
-const ALIGNED_BY: usize = stoi::RATE as usize;
-/// The map of what belongs to what is followed in steps of 200 ms.
-const STEP: usize = stoi::RATE as usize / 5;
-/// Alignment is looked for this far around the expected latency, in samples.
-const AROUND: usize = stoi::RATE as usize / 50;
 /// Pieces compared at most.
 const PIECES: usize = 6;
-/// A piece whose loudest second is below this has nobody speaking.
+/// A piece in which no second is louder than this has nobody speaking.
 const QUIET: f32 = 0.005;
 
 /// A recording on the call's clock, at [`stoi::RATE`].
@@ -63,38 +59,28 @@ impl Track {
     }
 }
 
-/// Mean intelligibility of `said` in `heard`, piece by piece, each aligned: playing may have been
-/// stretched in between. `None` when nobody spoke.
+/// Mean intelligibility of `said` in `heard`, piece by piece, each [aligned](align()): playing may
+/// have been stretched in between. `None` when nobody spoke.
 pub fn intelligibility(said: &Track, heard: &Track, direction: &Direction) -> Option<f64> {
     let rate = u64::from(stoi::RATE);
     let (from, to) = direction.heard_span()?;
     let first = usize::try_from((from + 500_000) * rate / 1_000_000).ok()?;
     let last = usize::try_from(to.saturating_sub(1_000_000) * rate / 1_000_000).ok()?;
     let room = last.checked_sub(first)? / PIECE;
+    // The player's clock says about what belongs to what.
+    let ear = direction.ear();
     let (mut total, mut count) = (0.0, 0u32);
     for n in (0..room).step_by(room.div_ceil(PIECES).max(1)) {
         let start = first + n * PIECE;
         let Some(clean) = said.piece(start, PIECE) else { continue };
-        let Some(loud) = loudest(clean) else { continue };
-        // The measured latency says what belongs to what, step by step – playing may be faster or
-        // slower for a while – and the likeness of a loud second corrects it for the whole piece.
-        let ear = |at: usize| -> Option<usize> {
-            let latency = direction.latency_at(at as u64 * 1_000_000 / rate)?;
-            Some(at + usize::try_from(latency * rate / 1_000_000).ok()?)
+        if !speaks(clean) {
+            continue;
+        }
+        let expected = |i: usize| {
+            let heard = ear.heard_at((start + i) as u64 * 1_000_000 / rate)?;
+            usize::try_from(heard * rate / 1_000_000).ok()
         };
-        let expected = ear(start + loud)?;
-        let around = expected.checked_sub(AROUND);
-        let around = around.and_then(|from| heard.piece(from, ALIGNED_BY + 2 * AROUND));
-        let Some(around) = around else { continue };
-        let lag = stoi::lag(clean.get(loud..loud + ALIGNED_BY)?, around, 2 * AROUND);
-        let aligned: Option<Vec<f32>> = (start..start + PIECE)
-            .step_by(STEP)
-            .map(|at| heard.piece((ear(at)? + lag).checked_sub(AROUND)?, STEP))
-            .try_fold(Vec::with_capacity(PIECE), |mut all, piece| {
-                all.extend_from_slice(piece?);
-                Some(all)
-            });
-        let Some(aligned) = aligned else { continue };
+        let Some(aligned) = align(clean, &heard.samples, expected) else { continue };
         if let Some(score) = stoi::stoi(clean, &aligned) {
             total += score;
             count += 1;
@@ -103,17 +89,12 @@ pub fn intelligibility(said: &Track, heard: &Track, direction: &Direction) -> Op
     (count > 0).then(|| total / f64::from(count))
 }
 
-/// Where the loudest second begins, if anybody speaks.
-fn loudest(clean: &[f32]) -> Option<usize> {
-    let energy = |from: usize| -> f32 {
-        clean.iter().skip(from).take(ALIGNED_BY).map(|s| s * s).sum::<f32>() / ALIGNED_BY as f32
-    };
-    (0..=clean.len().checked_sub(ALIGNED_BY)?)
-        .step_by(ALIGNED_BY / 2)
-        .map(|from| (from, energy(from)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .filter(|(_, e)| e.sqrt() > QUIET)
-        .map(|(from, _)| from)
+/// Whether anybody speaks.
+fn speaks(clean: &[f32]) -> bool {
+    clean.chunks(stoi::RATE as usize).any(|second| {
+        let energy = second.iter().map(|s| s * s).sum::<f32>() / second.len().max(1) as f32;
+        energy.sqrt() > QUIET
+    })
 }
 
 /// Passes a source's sound on and keeps a record of what is meant to be heard.
