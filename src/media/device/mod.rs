@@ -9,13 +9,13 @@
 //! The sound card's callback touches one ring buffer and a few atomic numbers: no lock, no
 //! allocation, no system call.
 
+pub mod card;
 #[cfg(feature = "audio")]
 mod choose;
 #[cfg(feature = "audio")]
 mod convert;
 #[cfg(feature = "audio")]
 mod owner;
-#[cfg(any(feature = "audio", test))]
 mod ring;
 
 #[cfg(feature = "audio")]
