@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::BufWriter;
 
 /// The scenarios that come with the program, by name.
-pub const BUILT_IN: [(&str, &str); 13] = [
+pub const BUILT_IN: [(&str, &str); 20] = [
     ("clean", include_str!("../../examples/scenarios/clean.toml")),
     ("loss-5", include_str!("../../examples/scenarios/loss-5.toml")),
     ("loss-20", include_str!("../../examples/scenarios/loss-20.toml")),
@@ -21,6 +21,13 @@ pub const BUILT_IN: [(&str, &str); 13] = [
     ("thin-64k", include_str!("../../examples/scenarios/thin-64k.toml")),
     ("bloat-500k", include_str!("../../examples/scenarios/bloat-500k.toml")),
     ("step-2m-300k-2m", include_str!("../../examples/scenarios/step-2m-300k-2m.toml")),
+    ("move-client", include_str!("../../examples/scenarios/move-client.toml")),
+    ("move-host", include_str!("../../examples/scenarios/move-host.toml")),
+    ("nat-rebind", include_str!("../../examples/scenarios/nat-rebind.toml")),
+    ("stop-3s", include_str!("../../examples/scenarios/stop-3s.toml")),
+    ("stop-30s", include_str!("../../examples/scenarios/stop-30s.toml")),
+    ("clocks-200ppm", include_str!("../../examples/scenarios/clocks-200ppm.toml")),
+    ("bulk-500k", include_str!("../../examples/scenarios/bulk-500k.toml")),
     ("three-party", include_str!("../../examples/scenarios/three-party.toml")),
     ("four-party", include_str!("../../examples/scenarios/four-party.toml")),
     ("eight-party", include_str!("../../examples/scenarios/eight-party.toml")),
@@ -116,6 +123,12 @@ fn print(out: &mut Out, report: &Report, scenario: &Scenario) {
     for participant in &report.participants {
         print_participant(out, participant);
     }
+    for flow in &report.flows {
+        out.line(format_args!(
+            "download from {} to {}: {} kbit/s, {} % lost, round trips up to {} ms",
+            flow.from, flow.to, flow.kbps, flow.lost_pct, flow.longest_round_trip_ms
+        ));
+    }
     let tap = &report.tap;
     out.line(format_args!(
         "on the line: {} datagrams, {} bytes, {:.2} bits of entropy per byte (no proof of anything)",
@@ -151,6 +164,17 @@ fn print_participant(out: &mut Out, p: &ParticipantReport) {
         p.wire.packets,
         p.cpu_ms_per_s,
     ));
+    if p.seats > 1 {
+        out.line(format_args!("  given up and back again: seat {} by now", p.seats));
+    }
+    if let Some(card) = &p.card {
+        for (what, ring) in [("microphone", &card.mic), ("loudspeaker", &card.speaker)] {
+            out.line(format_args!(
+                "  {what}: {} underruns, {} ms skipped, {} to {} ms waiting",
+                ring.underruns, ring.skipped_ms, ring.least_ms, ring.most_ms
+            ));
+        }
+    }
     for received in &p.received {
         print_received(out, received);
     }
@@ -170,24 +194,37 @@ fn print_received(out: &mut Out, r: &ReceivedReport) {
     ));
     let stoi = a.stoi.map_or_else(|| "-".into(), |s| format!("{s:.3}"));
     out.line(format_args!(
-        "                sound latency {}, concealed {} %, recovered {} %, STOI {stoi}, {} kbit/s",
+        "                sound latency {}, concealed {} %, recovered {} %, longest gap {} ms, \
+         STOI {stoi}, {} kbit/s",
         spread(&a.latency_ms),
         a.concealed_pct,
         a.recovered_pct,
+        a.longest_gap_ms,
         a.kbps
     ));
+    if r.away_ms > 0.0 {
+        out.line(format_args!("                counted as lost for {} ms", r.away_ms));
+    }
     out.line(format_args!("                sound and picture apart {}", spread(&r.av_skew_ms)));
     for (name, w) in &r.windows {
         out.line(format_args!(
             "                {name}: picture {:.1} fps, {} kbit/s, latency {}; sound latency {}, \
-             concealed {} %",
+             concealed {} %; longest gaps {} and {} ms; fresh after {} and {} ms",
             w.fps,
             w.video_kbps,
             spread(&w.video_latency_ms),
             spread(&w.audio_latency_ms),
-            w.concealed_pct
+            w.concealed_pct,
+            w.video_gap_ms,
+            w.audio_gap_ms,
+            or_dash(w.fresh_picture_ms),
+            or_dash(w.fresh_sound_ms),
         ));
     }
+}
+
+fn or_dash(ms: Option<f64>) -> String {
+    ms.map_or_else(|| "-".into(), |ms| ms.to_string())
 }
 
 fn spread(p: &Percentiles) -> String {

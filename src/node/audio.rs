@@ -145,7 +145,7 @@ impl AudioSide {
         if let Some(witness) = &self.witness {
             witness.played(&block, now);
             for (member, zero) in self.engine.clocks() {
-                witness.heard(member, zero, now);
+                witness.heard(member, zero, self.engine.concealed_ms(member), now);
             }
         }
         if let Some(processor) = self.processor.as_mut().filter(|_| self.speaker.is_some()) {

@@ -148,9 +148,10 @@ pub trait Witness: Send + Sync {
     fn delivered(&self, _link: LinkId, _from: Option<MemberId>, _event: &LinkEvent, _now: Now) {}
     /// Received audio as played, mixed, with the time of playing.
     fn played(&self, _block: &crate::media::seams::Pcm, _now: Now) {}
-    /// When this member's sound of media time zero is heard, as of the block just played; called
-    /// for every block and every member whose sound is playing.
-    fn heard(&self, _from: MemberId, _zero: Instant, _now: Now) {}
+    /// When this member's sound of media time zero is heard, as of the block just played, and how
+    /// much of its sound was made up so far, in ms; called for every block and every member whose
+    /// sound is playing.
+    fn heard(&self, _from: MemberId, _zero: Instant, _concealed_ms: u64, _now: Now) {}
 }
 
 /// Under this number a sink is shown the own picture; no member ever has it.

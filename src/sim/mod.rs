@@ -1,8 +1,10 @@
 //! Simulation: network, the tapping line, Eve, scenarios, measurement, report.
 
 pub mod attacks;
+pub mod bulk;
 pub mod eve;
 pub mod evidence;
+pub mod gate;
 pub mod line;
 pub mod loopback;
 pub mod measure;

@@ -94,13 +94,22 @@ struct State {
     legs: BTreeMap<Leg, Pipe<Datagram>>,
     default_path: LinkModel,
     sockets: BTreeMap<SocketAddr, Inbox>,
-    /// Addresses changed from outside: socket's own number → present address.
-    addresses: BTreeMap<u64, SocketAddr>,
+    /// By the socket's own number.
+    addresses: BTreeMap<u64, Place>,
     next_socket: u64,
     tap: Option<Tap>,
     intercept: Option<Intercept>,
     /// What the driver waits for.
     armed: Option<Instant>,
+}
+
+/// Where a socket is.
+#[derive(Clone, Copy)]
+struct Place {
+    /// As it knows itself.
+    inner: SocketAddr,
+    /// As others see it.
+    outer: SocketAddr,
 }
 
 #[derive(Default)]
@@ -156,7 +165,7 @@ impl Network {
         let number = state.next_socket;
         state.next_socket += 1;
         state.sockets.insert(addr, Inbox::default());
-        state.addresses.insert(number, addr);
+        state.addresses.insert(number, Place { inner: addr, outer: addr });
         Ok(Arc::new(VirtualSocket::new(self.0.clone(), number)))
     }
 
@@ -203,16 +212,31 @@ impl Network {
     }
 
     /// The host's address changes without its knowing, as when a NAT forgets it: its socket at
-    /// `old` is seen at `new` from now on; packets to `old` are lost.
+    /// `old` is seen at `new` from now on; packets to `old` are lost. The socket itself still goes
+    /// by the address it had.
     pub fn renumber(&self, old: SocketAddr, new: SocketAddr) -> io::Result<()> {
+        self.give(old, new, false)
+    }
+
+    /// The host has moved to another network: its socket at `old` – bound to no address in
+    /// particular, as sockets of the product are – sends from `new` from now on, and says so when
+    /// asked; packets to `old` are lost.
+    pub fn relocate(&self, old: SocketAddr, new: SocketAddr) -> io::Result<()> {
+        self.give(old, new, true)
+    }
+
+    fn give(&self, old: SocketAddr, new: SocketAddr, known: bool) -> io::Result<()> {
         let mut state = self.0.lock();
         if state.sockets.contains_key(&new) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let inbox = state.sockets.remove(&old).ok_or(io::ErrorKind::AddrNotAvailable)?;
         state.sockets.insert(new, inbox);
-        for addr in state.addresses.values_mut().filter(|addr| **addr == old) {
-            *addr = new;
+        for place in state.addresses.values_mut().filter(|place| place.outer == old) {
+            place.outer = new;
+            if known {
+                place.inner = new;
+            }
         }
         Ok(())
     }
@@ -299,18 +323,25 @@ impl Shared {
         }
     }
 
-    pub(crate) fn address(&self, socket: u64) -> io::Result<SocketAddr> {
-        self.lock()
-            .addresses
-            .get(&socket)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    /// Where a socket's packets come from, as others see it.
+    pub(crate) fn outer(&self, socket: u64) -> io::Result<SocketAddr> {
+        self.place(socket).map(|place| place.outer)
+    }
+
+    /// Where a socket is, as far as it knows.
+    pub(crate) fn inner(&self, socket: u64) -> io::Result<SocketAddr> {
+        self.place(socket).map(|place| place.inner)
+    }
+
+    fn place(&self, socket: u64) -> io::Result<Place> {
+        let place = self.lock().addresses.get(&socket).copied();
+        place.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     pub(crate) fn close(&self, socket: u64) {
         let mut state = self.lock();
-        if let Some(addr) = state.addresses.remove(&socket) {
-            state.sockets.remove(&addr);
+        if let Some(place) = state.addresses.remove(&socket) {
+            state.sockets.remove(&place.outer);
         }
     }
 }
@@ -328,7 +359,7 @@ impl Leg {
 
 impl State {
     fn inbox(&mut self, socket: u64) -> Option<&mut Inbox> {
-        self.sockets.get_mut(self.addresses.get(&socket)?)
+        self.sockets.get_mut(&self.addresses.get(&socket)?.outer)
     }
 
     fn next(&self) -> Option<Instant> {

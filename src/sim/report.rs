@@ -35,6 +35,9 @@ pub struct Report {
     pub participants: Vec<ParticipantReport>,
     /// Changes of the group that somebody asked for.
     pub changes: Vec<ChangeReport>,
+    /// Downloads beside the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<FlowReport>,
     /// What the taps saw.
     pub tap: TapReport,
 }
@@ -46,6 +49,8 @@ pub struct ParticipantReport {
     pub name: String,
     /// Epoch at the end.
     pub epoch: u64,
+    /// Numbers it has had in the group: one, unless it was given up and came back.
+    pub seats: u64,
     /// Cipher suite of the group.
     pub suite: &'static str,
     /// The call words were the same for all that were in the call with this one.
@@ -56,6 +61,9 @@ pub struct ParticipantReport {
     pub wire: WireReport,
     /// CPU time of the whole process per second of the call, in ms, shared by all participants.
     pub cpu_ms_per_s: f64,
+    /// Its sound card, if it has one with a clock of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardReport>,
     /// What was received of each other participant.
     pub received: Vec<ReceivedReport>,
 }
@@ -83,6 +91,8 @@ pub struct ReceivedReport {
     /// How far sound and picture of one moment are apart at the outputs, in ms, whichever comes
     /// first; percentiles over all pictures.
     pub av_skew_ms: Percentiles,
+    /// How long the sender counted as lost, in ms.
+    pub away_ms: f64,
     /// The same for the scenario's windows.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub windows: BTreeMap<String, WindowReport>,
@@ -122,6 +132,8 @@ pub struct AudioReport {
     pub concealed_pct: f64,
     /// Played time recovered from redundancy, in percent.
     pub recovered_pct: f64,
+    /// Longest time without sound that was not made up, in ms.
+    pub longest_gap_ms: f64,
     /// Short-time objective intelligibility against the source, 0…1; `None`: nothing spoken.
     pub stoi: Option<f64>,
     /// Coded bits, kbit/s.
@@ -141,6 +153,21 @@ pub struct WindowReport {
     pub video_kbps: f64,
     /// Sound made up, in percent.
     pub concealed_pct: f64,
+    /// Longest time without sound that was not made up, in ms.
+    pub audio_gap_ms: f64,
+    /// Longest time between two pictures, in ms.
+    pub video_gap_ms: f64,
+    /// Sound played that was more than 600 ms old, in ms.
+    pub stale_sound_ms: u64,
+    /// Pictures shown that were as old.
+    pub stale_pictures: u64,
+    /// Freezes that touch the window.
+    pub freezes: u64,
+    /// From the window's beginning until sound was played that was captured in it, in ms; `None`:
+    /// never.
+    pub fresh_sound_ms: Option<f64>,
+    /// The same of a picture.
+    pub fresh_picture_ms: Option<f64>,
 }
 
 /// One change of the group.
@@ -162,6 +189,45 @@ pub struct ChangeReport {
     pub sealing_ms: Option<f64>,
     /// Most sound made up between two members within 1.5 s, in ms.
     pub concealed_ms: u64,
+}
+
+/// A simulated sound card.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CardReport {
+    /// Between microphone and program.
+    pub mic: RingReport,
+    /// Between program and loudspeaker.
+    pub speaker: RingReport,
+}
+
+/// What happened between a card and the program.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct RingReport {
+    /// Times the one who takes found nothing.
+    pub underruns: u64,
+    /// Sound thrown away because it piled up, in ms.
+    pub skipped_ms: f64,
+    /// Shortest wait of sound in between, in ms, after the first ten seconds.
+    pub least_ms: f64,
+    /// Longest wait.
+    pub most_ms: f64,
+    /// How far they are apart.
+    pub swing_ms: f64,
+}
+
+/// A download beside the call.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowReport {
+    /// From whom.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// Delivered, headers included, kbit/s.
+    pub kbps: f64,
+    /// Packets lost, in percent.
+    pub lost_pct: f64,
+    /// Longest round trip, in ms: what it made of the queue.
+    pub longest_round_trip_ms: f64,
 }
 
 /// Percentiles of a set of values.
@@ -262,6 +328,10 @@ fn places<'a>(report: &'a Value, path: &[String]) -> Vec<(String, &'a Value)> {
     if first == "tap" {
         return dig(&report["tap"], rest).map(|v| (path.join("."), v)).into_iter().collect();
     }
+    if first == "flows" {
+        let flows = report["flows"].as_array().map(Vec::as_slice).unwrap_or_default();
+        return flows.iter().filter_map(|f| Some((path.join("."), dig(f, rest)?))).collect();
+    }
     let everybody = report["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(one) = everybody.iter().find(|p| p["name"] == first.as_str()) {
         return within(one, rest);
@@ -307,16 +377,19 @@ mod tests {
                 ..AudioReport::default()
             },
             av_skew_ms: Percentiles::default(),
+            away_ms: 0.0,
             windows: BTreeMap::new(),
         };
         let participant = |name: &str, from: &str, p95| ParticipantReport {
             name: name.into(),
             epoch: 1,
+            seats: 1,
             suite: "x",
             call_words_agree: true,
             first_picture_ms: Some(1.0),
             wire: WireReport::default(),
             cpu_ms_per_s: 0.0,
+            card: None,
             received: vec![received(from, p95)],
         };
         Report {
@@ -330,6 +403,7 @@ mod tests {
             unexpected: vec![],
             participants: vec![participant("ada", "ben", 80.0), participant("ben", "ada", 120.0)],
             changes: Vec::new(),
+            flows: Vec::new(),
             tap: TapReport { control_hits: 5, ..TapReport::default() },
         }
     }

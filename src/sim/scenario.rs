@@ -2,6 +2,8 @@
 //!
 //! A scenario is a TOML file; `examples/scenarios/` has one per claim. Times are seconds since the
 //! start of the call. Links are directed: `from → to`; what a link leaves out it takes from `[link]`.
+//! A participant's own line (`up_kbps` …) is one queue for all it sends, or gets, before or behind
+//! the links.
 //!
 //! ```toml
 //! name = "loss-5"
@@ -11,6 +13,8 @@
 //! name = "ada"            # the first participant is the host
 //! [[participant]]
 //! name = "ben"
+//! up_kbps = 1000          # its own line: all it sends to anybody shares this
+//! up_queue_ms = 300
 //!
 //! [link]
 //! delay_ms = 50
@@ -21,11 +25,17 @@
 //! who = "ben"
 //! action = "mute"
 //!
+//! [[flow]]                # a download beside the call
+//! from = "ada"
+//! to = "ben"
+//!
 //! [expect]
 //! all = ["audio.concealed_pct <= 0.3", "video.on_time_pct >= 99.5"]
 //! ```
 
-use crate::config::{AudioSpec, VideoSpec, parse_tile};
+mod read;
+
+use crate::config::{AudioSpec, VideoSpec};
 use crate::media::frame::Size;
 use serde::Deserialize;
 
@@ -62,6 +72,8 @@ pub struct Scenario {
     pub links: Vec<((usize, usize), LinkSpec)>,
     /// What happens when, in order of time.
     pub timeline: Vec<Moment>,
+    /// Downloads beside the call.
+    pub flows: Vec<FlowSpec>,
     /// Spans measured on their own.
     pub windows: Vec<Window>,
     /// What must hold.
@@ -87,6 +99,50 @@ pub struct Participant {
     pub constant_rate: bool,
     /// When it joins, in seconds; the host is there from the start.
     pub join_at: f64,
+    /// Its own line to the network.
+    pub access: AccessSpec,
+    /// Microphone and loudspeaker run so many parts in a million fast; `None`: they are no devices,
+    /// sound comes and goes on the call's clock.
+    pub clock_ppm: Option<f64>,
+}
+
+/// A download beside the call, as fast as the network lets it (see [`bulk`](super::bulk)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FlowSpec {
+    /// From whose host.
+    pub from: usize,
+    /// To whose.
+    pub to: usize,
+    /// When it begins, in seconds.
+    pub at: f64,
+    /// When it ends, in seconds.
+    pub until: f64,
+}
+
+/// A participant's own line to the network: what it sends to all others shares one queue, and what
+/// it gets from them another one. Unset: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AccessSpec {
+    /// Rate of everything it sends, in kbit/s; 0: no limit.
+    pub up_kbps: Option<f64>,
+    /// Queue in front of it, in ms at that rate; what does not fit is dropped.
+    pub up_queue_ms: Option<f64>,
+    /// Rate of everything it gets, in kbit/s; 0: no limit.
+    pub down_kbps: Option<f64>,
+    /// Queue in front of it, in ms at that rate.
+    pub down_queue_ms: Option<f64>,
+}
+
+impl AccessSpec {
+    /// This specification where it says something, `base` elsewhere.
+    pub fn over(self, base: Self) -> Self {
+        Self {
+            up_kbps: self.up_kbps.or(base.up_kbps),
+            up_queue_ms: self.up_queue_ms.or(base.up_queue_ms),
+            down_kbps: self.down_kbps.or(base.down_kbps),
+            down_queue_ms: self.down_queue_ms.or(base.down_queue_ms),
+        }
+    }
 }
 
 /// One direction of a path.
@@ -159,6 +215,8 @@ pub enum Change {
     },
     /// A link changes.
     Link((usize, usize), LinkSpec),
+    /// A participant's own line changes.
+    Access(usize, AccessSpec),
 }
 
 /// What a participant can do.
@@ -177,6 +235,14 @@ pub enum Action {
     CameraOn,
     /// Asks for new keys.
     Rekey,
+    /// Its machine moves to another network: another address, which the system knows.
+    ChangeAddress,
+    /// A router on its way forgets it: others see another port, and nothing of it knows.
+    NatRebind,
+    /// Its process is stopped (SIGSTOP): nothing of it runs, the clocks go on.
+    Suspend,
+    /// Its process goes on.
+    Resume,
 }
 
 /// A span measured on its own.
@@ -198,6 +264,7 @@ pub struct Expectation {
     pub text: String,
     /// Path into the report: `audio.…`, `video.…`, `av_skew_ms.…`, `windows.NAME.…` stand for every
     /// received member of every participant; `wire.…` for every participant; `tap.…` for the tap;
+    /// `flows.…` for every download beside the call;
     /// `NAME.…` for one participant, `NAME.from.NAME.…` for one direction.
     pub path: Vec<String>,
     /// How to compare.
@@ -230,82 +297,13 @@ impl Compare {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    seconds: f64,
-    #[serde(default)]
-    seed: u64,
-    participant: Vec<FileParticipant>,
-    #[serde(default)]
-    link: LinkSpec,
-    #[serde(default)]
-    path: Vec<FilePath>,
-    #[serde(default)]
-    at: Vec<FileMoment>,
-    #[serde(default)]
-    window: Vec<Window>,
-    #[serde(default)]
-    expect: FileExpect,
-    #[serde(default)]
-    short: Vec<FileShort>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileParticipant {
-    name: String,
-    video: Option<String>,
-    audio: Option<String>,
-    tile: Option<String>,
-    fps: Option<f64>,
-    #[serde(default)]
-    constant_rate: bool,
-    join_at: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct FilePath {
-    from: String,
-    to: String,
-    #[serde(flatten)]
-    link: LinkSpec,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileMoment {
-    s: f64,
-    who: Option<String>,
-    action: Option<Action>,
-    remove: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    link: Option<LinkSpec>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileExpect {
-    #[serde(default)]
-    all: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileShort {
-    expect: String,
-    why: String,
-}
-
 impl Scenario {
     /// Reads a scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         if text.len() > MAX_FILE {
             return Err(content("the file is longer than 256 kB"));
         }
-        let file: File = toml::from_str(text)?;
+        let file: read::File = toml::from_str(text)?;
         file.check()
     }
 
@@ -317,151 +315,6 @@ impl Scenario {
 
 fn content(what: impl Into<String>) -> ScenarioError {
     ScenarioError::Content(what.into())
-}
-
-impl File {
-    fn check(self) -> Result<Scenario, ScenarioError> {
-        if !(self.seconds > 0.0 && self.seconds <= MAX_SECONDS) {
-            return Err(content("seconds: between 0 and 86400"));
-        }
-        let participants =
-            self.participant.iter().map(FileParticipant::check).collect::<Result<Vec<_>, _>>()?;
-        if participants.len() < 2 || participants.len() > MAX_PARTICIPANTS {
-            return Err(content("a scenario needs 2 to 16 [[participant]]s"));
-        }
-        for (i, p) in participants.iter().enumerate() {
-            if participants.iter().take(i).any(|q| q.name == p.name) {
-                return Err(content(format!("two participants are called {:?}", p.name)));
-            }
-        }
-        let who = |name: &str| {
-            participants
-                .iter()
-                .position(|p| p.name == name)
-                .ok_or_else(|| content(format!("there is no participant {name:?}")))
-        };
-        let mut links = Vec::new();
-        for from in 0..participants.len() {
-            for to in 0..participants.len() {
-                if from != to {
-                    links.push(((from, to), self.link));
-                }
-            }
-        }
-        for path in &self.path {
-            let pair = (who(&path.from)?, who(&path.to)?);
-            let link = links.iter_mut().find(|(p, _)| *p == pair);
-            let (_, spec) = link.ok_or_else(|| content("[[path]] from and to are the same"))?;
-            *spec = path.link.over(*spec);
-        }
-        for (_, spec) in &links {
-            check_link(spec)?;
-        }
-        let on_stage = |s: &f64| (0.0..=MAX_SECONDS).contains(s);
-        if self.window.iter().any(|w| !on_stage(&w.from) || !on_stage(&w.to)) {
-            return Err(content("[[window]] from and to: between 0 and 86400"));
-        }
-        let mut timeline = Vec::new();
-        for moment in &self.at {
-            if !on_stage(&moment.s) {
-                return Err(content("[[at]] s: between 0 and 86400"));
-            }
-            let changes = moment.check(&who, participants.len())?;
-            timeline.extend(changes.into_iter().map(|change| Moment { s: moment.s, change }));
-        }
-        timeline.sort_by(|a, b| a.s.total_cmp(&b.s));
-        let expect =
-            self.expect.all.iter().map(|t| Expectation::parse(t)).collect::<Result<_, _>>()?;
-        let short = self
-            .short
-            .into_iter()
-            .map(|s| Ok(Expectation { why: Some(s.why), ..Expectation::parse(&s.expect)? }))
-            .collect::<Result<_, ScenarioError>>()?;
-        Ok(Scenario {
-            name: self.name,
-            seconds: self.seconds,
-            seed: self.seed,
-            participants,
-            links,
-            timeline,
-            windows: self.window,
-            expect,
-            short,
-        })
-    }
-}
-
-fn check_link(spec: &LinkSpec) -> Result<(), ScenarioError> {
-    let percents = [spec.loss_pct, spec.burst_pct, spec.reorder_pct, spec.duplicate_pct];
-    if percents.iter().flatten().any(|p| !(0.0..=100.0).contains(p)) {
-        return Err(content("percentages lie between 0 and 100"));
-    }
-    let amounts = [spec.delay_ms, spec.jitter_ms, spec.burst_ms, spec.rate_kbps, spec.queue_ms];
-    if amounts.iter().flatten().any(|a| !(0.0..=1e9).contains(a)) {
-        return Err(content("times and rates are not negative"));
-    }
-    Ok(())
-}
-
-impl FileParticipant {
-    fn check(&self) -> Result<Participant, ScenarioError> {
-        let bad = |e: &dyn std::fmt::Display| content(format!("participant {:?}: {e}", self.name));
-        if self.name.len() < 2 || !self.name.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Err(bad(&"a name is two or more letters and digits"));
-        }
-        let video = self.video.as_deref().unwrap_or("pattern");
-        let audio = self.audio.as_deref().unwrap_or("voice");
-        let fps = self.fps.unwrap_or(15.0);
-        if !(1.0..=60.0).contains(&fps) {
-            return Err(bad(&"fps lies between 1 and 60"));
-        }
-        let join_at = self.join_at.unwrap_or(0.0);
-        if !(0.0..=MAX_SECONDS).contains(&join_at) {
-            return Err(bad(&"join_at lies between 0 and 86400"));
-        }
-        Ok(Participant {
-            name: self.name.clone(),
-            video: video.parse().map_err(|e| bad(&e))?,
-            audio: audio.parse().map_err(|e| bad(&e))?,
-            tile: parse_tile(self.tile.as_deref().unwrap_or("160x96")).map_err(|e| bad(&e))?,
-            decifps: (fps * 10.0).round() as u16,
-            constant_rate: self.constant_rate,
-            join_at,
-        })
-    }
-}
-
-impl FileMoment {
-    fn check(
-        &self,
-        who: &dyn Fn(&str) -> Result<usize, ScenarioError>,
-        n: usize,
-    ) -> Result<Vec<Change>, ScenarioError> {
-        match (&self.who, self.action, &self.remove, &self.link) {
-            (Some(name), Some(action), None, None) => Ok(vec![Change::Act(who(name)?, action)]),
-            (Some(by), None, Some(name), None) => {
-                Ok(vec![Change::Remove { by: who(by)?, who: who(name)? }])
-            }
-            (None, None, None, Some(link)) => {
-                check_link(link)?;
-                let from = self.from.as_deref().map(who).transpose()?;
-                let to = self.to.as_deref().map(who).transpose()?;
-                let mut changes = Vec::new();
-                for a in 0..n {
-                    for b in 0..n {
-                        if a != b && from.is_none_or(|f| f == a) && to.is_none_or(|t| t == b) {
-                            changes.push(Change::Link((a, b), *link));
-                        }
-                    }
-                }
-                Ok(changes)
-            }
-            _ => Err(content(format!(
-                "[[at]] s = {}: needs who and action, who and remove, or link (with from and to, if not for all)",
-                self.s
-            ))),
-        }
-    }
 }
 
 impl Expectation {
@@ -514,6 +367,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_ones_own_may_change_later() {
+        let text =
+            format!("{TWO}up_kbps=1000\nup_queue_ms=300\n[[at]]\ns=3\nwho='ben'\nup_kbps=200\n");
+        let scenario = Scenario::parse(&text).unwrap();
+        let access = scenario.participants[1].access;
+        assert_eq!((access.up_kbps, access.up_queue_ms), (Some(1000.0), Some(300.0)));
+        assert_eq!(scenario.participants[0].access, AccessSpec::default());
+        let Change::Access(1, later) = scenario.timeline[0].change else { panic!("ben's line") };
+        assert_eq!(later.over(access).up_queue_ms, Some(300.0));
+        assert_eq!(later.over(access).up_kbps, Some(200.0));
+    }
+
+    #[test]
+    fn who_is_stopped_goes_on_and_not_twice() {
+        let at = |s: u32, action: &str| format!("[[at]]\ns={s}\nwho='ben'\naction='{action}'\n");
+        let parse = |text: &[String]| Scenario::parse(&format!("{TWO}{}", text.concat()));
+        assert!(parse(&[at(4, "resume"), at(2, "suspend"), at(6, "suspend")]).is_ok());
+        for text in [vec![at(4, "resume")], vec![at(4, "suspend"), at(5, "suspend")]] {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("\"ben\""), "{error}");
+        }
+        let error = parse(&[at(4, "suspend"), at(5, "mute")]).unwrap_err().to_string();
+        assert!(error.contains("is stopped"), "{error}");
+    }
+
+    #[test]
     fn nonsense_is_refused_with_its_reason() {
         for (text, reason) in [
             ("name='x'\nseconds=10\nparticipant=[]", "2 to 16"),
@@ -523,6 +402,14 @@ mod tests {
             (&format!("{TWO}[[at]]\ns=1\nwho='eve'\naction='mute'\n"), "no participant"),
             (&TWO.replace("seconds=10", "seconds=-1"), "between 0 and 86400"),
             (&TWO.replace("'ben'", "'ada'"), "two participants"),
+            (&format!("{TWO}clock_ppm=5000\n"), "clock_ppm"),
+            (&format!("{TWO}[[flow]]\nfrom='ada'\nto='ada'\n"), "from and to are the same"),
+            (&format!("{TWO}[[flow]]\nfrom='ada'\nto='eve'\n"), "no participant"),
+            (&format!("{TWO}[[flow]]\nfrom='ada'\nto='ben'\nat=5\nuntil=4\n"), "[[flow]] at"),
+            (&format!("{TWO}up_kbps=-5\n"), "not negative"),
+            (&format!("{TWO}up_queue_ms=300\n"), "a queue needs its rate"),
+            (&format!("{TWO}[[at]]\ns=1\nwho='ben'\nup_kbps=100\naction='mute'\n"), "needs who"),
+            (&format!("{TWO}[[at]]\ns=1\nup_kbps=100\n"), "needs who"),
         ] {
             let error = Scenario::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

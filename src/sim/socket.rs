@@ -20,6 +20,18 @@ impl VirtualSocket {
     pub(super) fn new(network: Arc<Shared>, number: u64) -> Self {
         Self { network, number }
     }
+
+    /// Sends one datagram, for those who speak something else than QUIC.
+    pub(super) fn send_to(&self, to: SocketAddr, bytes: Bytes) -> io::Result<()> {
+        let from = self.network.outer(self.number)?;
+        self.network.send(Datagram { from, to, ecn: 0, bytes }, true);
+        Ok(())
+    }
+
+    /// The next datagram.
+    pub(super) async fn recv(&self) -> io::Result<Datagram> {
+        std::future::poll_fn(|cx| self.network.poll_recv(self.number, cx.waker())).await
+    }
 }
 
 impl Drop for VirtualSocket {
@@ -50,7 +62,7 @@ impl AsyncUdpSocket for VirtualSocket {
     }
 
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
-        let from = self.network.address(self.number)?;
+        let from = self.network.outer(self.number)?;
         let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         for segment in transmit.contents.chunks(size) {
             let datagram = Datagram {
@@ -93,7 +105,7 @@ impl AsyncUdpSocket for VirtualSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.network.address(self.number)
+        self.network.inner(self.number)
     }
 
     fn max_transmit_segments(&self) -> usize {

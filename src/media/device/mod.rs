@@ -9,6 +9,7 @@
 //! The sound card's callback touches one ring buffer and a few atomic numbers: no lock, no
 //! allocation, no system call.
 
+pub mod card;
 #[cfg(feature = "audio")]
 mod choose;
 #[cfg(feature = "audio")]
@@ -16,7 +17,6 @@ mod convert;
 mod drift;
 #[cfg(feature = "audio")]
 mod owner;
-#[cfg(any(feature = "audio", test))]
 mod ring;
 
 #[cfg(feature = "audio")]

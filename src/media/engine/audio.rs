@@ -161,6 +161,11 @@ impl AudioEngine {
         self.members.get(&member)?.zero()
     }
 
+    /// How much of a member's sound was made up so far, in ms.
+    pub fn concealed_ms(&self, member: MemberId) -> u64 {
+        self.members.get(&member).map_or(0, |voice| voice.jitter.stats().concealed_ms)
+    }
+
     /// The member who is speaking, or spoke last.
     pub fn speaker(&self) -> Option<MemberId> {
         self.floor.map(|(member, _)| member)

@@ -6,6 +6,7 @@
 //! and talk through UDP sockets, with the same link models between them. Only source, sink, socket
 //! and clock differ from the product; keys are never seeded.
 
+mod flows;
 mod network;
 mod participant;
 mod summary;
@@ -13,7 +14,7 @@ mod summary;
 use super::eve::Eve;
 use super::measure::{Asked, Bench, Leak};
 use super::report::Report;
-use super::scenario::{Action, Change, Scenario};
+use super::scenario::{Action, Change, FlowSpec, Scenario};
 use crate::call::{CallError, Command};
 use crate::media::codec::CodecError;
 use crate::media::source::OpenError;
@@ -21,6 +22,7 @@ use crate::node::{Clock, NodeCommand};
 use crate::secret::Secret;
 use crate::time::Wall;
 use crate::transport::BindError;
+use flows::Flows;
 use network::Net;
 use participant::{Cast, Participant};
 use rand::{RngCore as _, TryRngCore as _};
@@ -104,12 +106,16 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
     let capture = net.tap(bench.clone(), options.tap).map_err(LoopbackError::Tap)?;
     let leak = (options.copying_sealer && !options.real_time).then(|| net.leak()).flatten();
 
+    let mut flows = Flows::default();
     let mut cast = Cast::new(bench.clone(), clock, seed, options.real_time, leak);
     for moment in programme(scenario) {
         tokio::time::sleep_until((origin + moment.at).into()).await;
         match moment.what {
             What::Join(index) => cast.join(scenario, index, origin, &mut net)?,
+            What::FlowBegins(number, flow) => flows.begin(number, net.flow(number, flow)?),
+            What::FlowEnds(number) => flows.end(number),
             What::Change(Change::Link(pair, spec)) => net.change(pair, spec),
+            What::Change(Change::Access(index, spec)) => net.change_access(index, spec),
             What::Change(Change::Remove { by, who }) => {
                 let now = tokio::time::Instant::now().into_std();
                 if let (Some(member), Some(by)) = (cast.number(scenario, who, by), cast.get(by)) {
@@ -120,11 +126,18 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
                     let _ = by.commands.send(remove).await;
                 }
             }
-            What::Change(Change::Act(index, action)) => {
-                if let Some(participant) = cast.get(index) {
-                    act(participant, action, &bench, index).await;
+            What::Change(Change::Act(index, action)) => match action {
+                Action::ChangeAddress | Action::NatRebind => {
+                    if let Some(address) = net.move_to(index, action)? {
+                        bench.address(index, address);
+                    }
                 }
-            }
+                _ => {
+                    if let Some(participant) = cast.get(index) {
+                        act(participant, action, &bench, index).await;
+                    }
+                }
+            },
         }
     }
     let end = origin + Duration::from_secs_f64(scenario.seconds);
@@ -136,6 +149,7 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
     }
     let clock = if options.real_time { "real" } else { "virtual" };
     let mut report = summary::report(scenario, seed, clock, &bench, spent);
+    report.flows = flows.report(scenario);
     report.judge(scenario);
     cast.dismiss();
     Ok(report)
@@ -149,6 +163,8 @@ struct Line {
 
 enum What {
     Join(usize),
+    FlowBegins(usize, FlowSpec),
+    FlowEnds(usize),
     Change(Change),
 }
 
@@ -163,7 +179,12 @@ fn programme(scenario: &Scenario) -> Vec<Line> {
         at: Duration::from_secs_f64(moment.s.max(0.0)),
         what: What::Change(moment.change.clone()),
     });
-    let mut lines: Vec<_> = joins.chain(changes).collect();
+    let flows = scenario.flows.iter().enumerate().flat_map(|(number, flow)| {
+        let at = Duration::from_secs_f64;
+        let begins = Line { at: at(flow.at), what: What::FlowBegins(number, *flow) };
+        [begins, Line { at: at(flow.until), what: What::FlowEnds(number) }]
+    });
+    let mut lines: Vec<_> = joins.chain(changes).chain(flows).collect();
     lines.sort_by_key(|line| line.at);
     lines.retain(|line| line.at.as_secs_f64() <= scenario.seconds);
     lines
@@ -187,6 +208,10 @@ async fn act(participant: &Participant, action: Action, bench: &Bench, index: us
             bench.camera(index, on, now);
             NodeCommand::Camera(on)
         }
+        Action::Suspend => return participant.gate.close(),
+        Action::Resume => return participant.gate.open(),
+        // The network's business.
+        Action::ChangeAddress | Action::NatRebind => return,
         Action::Rekey => {
             bench.asks(Asked::Rekey, now);
             NodeCommand::Call(Command::Rekey)

@@ -1,12 +1,13 @@
 //! The network of a scenario: in memory, or real sockets with a line before each participant.
 
 use super::LoopbackError;
+use crate::sim::bulk::{self, Flow};
 use crate::sim::line::{Line, LineOptions};
 use crate::sim::measure::{Bench, Leak};
 use crate::sim::model::{Bursts, Jitter, LinkModel, Queue, Reorder, Shape};
 use crate::sim::net::{Datagram, Happened, Network, Tapped};
 use crate::sim::pcapng::PcapWriter;
-use crate::sim::scenario::{LinkSpec, Scenario};
+use crate::sim::scenario::{AccessSpec, Action, Change, FlowSpec, LinkSpec, Moment, Scenario};
 use crate::time::Wall;
 use crate::transport::Socket;
 use bytes::Bytes;
@@ -29,18 +30,38 @@ const QUEUE: Duration = Duration::from_millis(200);
 pub(super) struct Net {
     kind: Kind,
     links: BTreeMap<(usize, usize), LinkSpec>,
+    access: Vec<AccessSpec>,
     wall: Wall,
 }
 
 enum Kind {
-    Virtual(Network),
-    /// One line before each participant, opened when it joins.
-    Real {
-        lines: Vec<Option<Line>>,
-        seed: u64,
-        bench: Option<Bench>,
-        capture: Option<Capture>,
+    Virtual {
+        network: Network,
+        /// Where each participant is now.
+        places: Vec<Whereabouts>,
     },
+    /// One line before each participant, opened when it joins.
+    Real { lines: Vec<Option<Line>>, seed: u64, bench: Option<Bench>, capture: Option<Capture> },
+}
+
+/// Where a virtual participant is: each network it moves to and each port a router gives it is
+/// another one.
+#[derive(Clone, Copy)]
+struct Whereabouts {
+    index: usize,
+    networks: u8,
+    ports: u16,
+}
+
+impl Whereabouts {
+    fn ip(self) -> IpAddr {
+        let host = u8::try_from(self.index + 1).unwrap_or(u8::MAX);
+        Ipv4Addr::new(10, self.networks, 0, host).into()
+    }
+
+    fn address(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), PORT + self.ports)
+    }
 }
 
 /// A participant's place in the network.
@@ -61,18 +82,20 @@ impl Net {
         wall: Wall,
     ) -> Result<Self, LoopbackError> {
         let links: BTreeMap<_, _> = scenario.links.iter().copied().collect();
+        let access: Vec<_> = scenario.participants.iter().map(|p| p.access).collect();
         let kind = if real {
-            check_lines(scenario)?;
+            check_real(scenario)?;
             let lines = scenario.participants.iter().map(|_| None).collect();
             Kind::Real { lines, seed, bench: None, capture: None }
         } else {
-            let network = Network::new(seed);
-            for ((from, to), spec) in &links {
-                network.set_path(ip(*from), ip(*to), model(spec));
-            }
-            Kind::Virtual(network)
+            let places =
+                (0..access.len()).map(|index| Whereabouts { index, networks: 0, ports: 0 });
+            Kind::Virtual { network: Network::new(seed), places: places.collect() }
         };
-        Ok(Self { kind, links, wall })
+        let net = Self { kind, links, access, wall };
+        net.links.keys().for_each(|pair| net.lay_path(*pair));
+        (0..net.access.len()).for_each(|index| net.lay_access(index));
+        Ok(net)
     }
 
     /// Everything that passes is measured, and written to `out`.
@@ -83,7 +106,7 @@ impl Net {
     ) -> io::Result<Option<Capture>> {
         let capture = out.map(|out| Capture::new(out, self.wall)).transpose()?;
         match &mut self.kind {
-            Kind::Virtual(network) => network.tap(tap(bench, capture.clone())),
+            Kind::Virtual { network, .. } => network.tap(tap(bench, capture.clone())),
             Kind::Real { bench: for_lines, capture: to, .. } => {
                 *for_lines = Some(bench);
                 to.clone_from(&capture);
@@ -94,12 +117,12 @@ impl Net {
 
     /// Sends bytes over the line that the sender should have sealed.
     pub(super) fn leak(&self) -> Option<Leak> {
-        let Kind::Virtual(network) = &self.kind else { return None };
-        let network = network.clone();
+        let Kind::Virtual { network, places } = &self.kind else { return None };
+        let (network, places) = (network.clone(), places.clone());
         Some(Arc::new(move |index, bytes| {
             // Nobody listens there: only the tap gets it.
             let to = SocketAddr::new(Ipv4Addr::new(10, 0, 1, 1).into(), PORT);
-            let from = SocketAddr::new(ip(index), PORT);
+            let Some(from) = places.get(index).map(|place| place.address()) else { return };
             for chunk in bytes.chunks(1200) {
                 let bytes = Bytes::copy_from_slice(chunk);
                 network.inject(Datagram { from, to, ecn: 0, bytes });
@@ -110,8 +133,9 @@ impl Net {
     /// Gives a participant its socket.
     pub(super) fn place(&mut self, index: usize) -> io::Result<Place> {
         match &mut self.kind {
-            Kind::Virtual(network) => {
-                let own = SocketAddr::new(ip(index), PORT);
+            Kind::Virtual { network, places } => {
+                let place = places.get(index).ok_or(io::ErrorKind::NotFound)?;
+                let own = place.address();
                 let socket = Socket::Custom(network.socket(own)?);
                 Ok(Place { socket, own, public: own })
             }
@@ -143,22 +167,109 @@ impl Net {
     pub(super) fn change(&mut self, pair: (usize, usize), spec: LinkSpec) {
         let Some(link) = self.links.get_mut(&pair) else { return };
         *link = spec.over(*link);
-        match &self.kind {
-            Kind::Virtual(network) => network.set_path(ip(pair.0), ip(pair.1), model(link)),
-            Kind::Real { lines, .. } => {
-                for index in [pair.0, pair.1] {
-                    let (towards, back) = both_ways(&self.links, index);
-                    if let Some(line) = lines.get(index).and_then(Option::as_ref) {
-                        line.set_models(towards, back);
-                    }
+        self.lay_path(pair);
+        if let Kind::Real { lines, .. } = &self.kind {
+            for index in [pair.0, pair.1] {
+                let (towards, back) = both_ways(&self.links, index);
+                if let Some(line) = lines.get(index).and_then(Option::as_ref) {
+                    line.set_models(towards, back);
                 }
             }
         }
     }
+
+    /// A participant's own line changes.
+    pub(super) fn change_access(&mut self, index: usize, spec: AccessSpec) {
+        let Some(access) = self.access.get_mut(index) else { return };
+        *access = spec.over(*access);
+        self.lay_access(index);
+    }
+
+    /// Starts a download beside the call; in the virtual network only.
+    pub(super) fn flow(&self, number: usize, flow: FlowSpec) -> io::Result<Option<Flow>> {
+        let Kind::Virtual { network, places } = &self.kind else { return Ok(None) };
+        let place = |index: usize| places.get(index).ok_or(io::ErrorKind::NotFound);
+        let (from, to) = (place(flow.from)?.ip(), place(flow.to)?.ip());
+        let port = bulk::PORTS.start() + u16::try_from(number).unwrap_or(0);
+        Flow::start(network, from, to, port).map(Some)
+    }
+
+    /// A participant's address changes; returns the new one, if it is in the virtual network.
+    pub(super) fn move_to(&mut self, index: usize, how: Action) -> io::Result<Option<SocketAddr>> {
+        let Kind::Virtual { network, places } = &mut self.kind else { return Ok(None) };
+        let Some(place) = places.get_mut(index) else { return Ok(None) };
+        let old = place.address();
+        match how {
+            Action::NatRebind => place.ports += 1,
+            _ => (place.networks, place.ports) = (place.networks.wrapping_add(1), place.ports + 1),
+        }
+        let new = place.address();
+        match how {
+            Action::NatRebind => network.renumber(old, new)?,
+            _ => network.relocate(old, new)?,
+        }
+        if old.ip() != new.ip() {
+            let mine = |pair: &&(usize, usize)| pair.0 == index || pair.1 == index;
+            self.links.keys().filter(mine).for_each(|pair| self.lay_path(*pair));
+            self.lay_access(index);
+        }
+        Ok(Some(new))
+    }
+
+    /// In the virtual network: what lies between two participants where they are now.
+    fn lay_path(&self, pair: (usize, usize)) {
+        let Kind::Virtual { network, places } = &self.kind else { return };
+        let Some(spec) = self.links.get(&pair) else { return };
+        if let (Some(from), Some(to)) = (places.get(pair.0), places.get(pair.1)) {
+            network.set_path(from.ip(), to.ip(), model(spec));
+        }
+    }
+
+    /// In the virtual network: a participant's own line where it is now, as far as it limits
+    /// anything.
+    fn lay_access(&self, index: usize) {
+        let Kind::Virtual { network, places } = &self.kind else { return };
+        let (Some(place), Some(spec)) = (places.get(index), self.access.get(index)) else { return };
+        let line =
+            |rate_kbps, queue_ms| model(&LinkSpec { rate_kbps, queue_ms, ..LinkSpec::default() });
+        if spec.up_kbps.is_some() {
+            network.set_uplink(place.ip(), line(spec.up_kbps, spec.up_queue_ms));
+        }
+        if spec.down_kbps.is_some() {
+            network.set_downlink(place.ip(), line(spec.down_kbps, spec.down_queue_ms));
+        }
+    }
 }
 
-fn ip(index: usize) -> IpAddr {
-    Ipv4Addr::new(10, 0, 0, u8::try_from(index + 1).unwrap_or(u8::MAX)).into()
+/// What a scenario asks for that only the virtual network has.
+fn check_real(scenario: &Scenario) -> Result<(), LoopbackError> {
+    let with_line = scenario.participants.iter().find(|p| p.access != AccessSpec::default());
+    let changed = scenario.timeline.iter().find_map(|moment| match moment.change {
+        Change::Access(index, _) => scenario.participants.get(index),
+        _ => None,
+    });
+    if let Some(participant) = with_line.or(changed) {
+        return Err(LoopbackError::Scenario(format!(
+            "the own line of {:?} (up_kbps, down_kbps) is there in virtual time only: on real \
+             sockets no two of its packets share a queue; leave out --real-time",
+            participant.name
+        )));
+    }
+    if !scenario.flows.is_empty() {
+        let why = "[[flow]] runs in virtual time only; leave out --real-time";
+        return Err(LoopbackError::Scenario(why.into()));
+    }
+    let of_the_world = |moment: &Moment| match moment.change {
+        Change::Act(_, Action::ChangeAddress | Action::NatRebind) => Some("addresses change"),
+        Change::Act(_, Action::Suspend | Action::Resume) => Some("processes stop"),
+        _ => None,
+    };
+    if let Some((s, what)) = scenario.timeline.iter().find_map(|m| Some((m.s, of_the_world(m)?))) {
+        return Err(LoopbackError::Scenario(format!(
+            "[[at]] s = {s}: {what} in virtual time only; leave out --real-time"
+        )));
+    }
+    check_lines(scenario)
 }
 
 /// On real sockets all callers of a participant share one line: they must have the same links.
@@ -250,7 +361,11 @@ fn tap(bench: Bench, capture: Option<Capture>) -> crate::sim::net::Tap {
         if let Some(capture) = capture.as_ref().filter(|_| tapped.what == Happened::Sent) {
             capture.add(tapped);
         }
-        bench.tapped(tapped);
+        // Somebody else's download is no part of the call.
+        let Datagram { from, to, .. } = tapped.datagram;
+        if !bulk::PORTS.contains(&from.port()) && !bulk::PORTS.contains(&to.port()) {
+            bench.tapped(tapped);
+        }
     })
 }
 

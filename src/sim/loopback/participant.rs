@@ -8,8 +8,9 @@ use crate::identity::{DisplayName, IdentityKey};
 use crate::invite::Invite;
 use crate::media::apm::ApmConfig;
 use crate::media::device::Mic;
+use crate::media::device::card::{CardMic, CardSpeaker};
 use crate::media::frame::Want;
-use crate::media::seams::PcmSource;
+use crate::media::seams::{PcmSink, PcmSource};
 use crate::media::source::pattern::{ADA, BEN, Render};
 use crate::media::source::tone::Tone;
 use crate::media::source::voice::{Speech, Voice};
@@ -17,6 +18,7 @@ use crate::media::source::wav::WavFile;
 use crate::media::source::{self, Mouth, OpenError, VideoOptions};
 use crate::node::{Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, Runner};
 use crate::seal::Receipt;
+use crate::sim::gate::Gate;
 use crate::sim::measure::{Asked, Bench, Eyes, Probe, Recorder, display_name};
 use crate::sim::scenario::{self, Scenario};
 use crate::sim::search::Kind;
@@ -41,6 +43,8 @@ pub(super) struct Participant {
     pub(super) commands: mpsc::Sender<NodeCommand>,
     /// What it says is silence.
     pub(super) muted: Flag,
+    /// Stops all of it.
+    pub(super) gate: Gate,
     view: watch::Receiver<Arc<crate::node::NodeView>>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -163,10 +167,20 @@ impl Cast {
             AudioSpec::Mic => Some(Box::new(Mic::open(None))),
         };
         let muted: Flag = Arc::new(AtomicBool::new(!tracks.mic));
-        let mic = mic.map(|mic| {
+        let mut mic = mic.map(|mic| {
             let recorder = Recorder::new(mic, self.bench.clone(), index, Arc::clone(&muted));
             Box::new(recorder) as Box<dyn PcmSource>
         });
+        let mut speaker: Option<Box<dyn PcmSink>> = None;
+        if let Some(ppm) = part.clock_ppm
+            && let Some(source) = mic.take()
+        {
+            let now = self.clock.now().mono;
+            let (taken, given) = (CardMic::new(source, ppm, now), CardSpeaker::new(ppm, now));
+            self.bench.card(index, taken.figures(), given.figures());
+            mic = Some(Box::new(taken));
+            speaker = Some(Box::new(given));
+        }
         let want = Want {
             size: part.tile,
             decifps: part.decifps,
@@ -176,10 +190,7 @@ impl Cast {
         };
         let view = Box::new(Eyes::new(self.bench.clone(), index, want));
         let decifps = part.decifps;
-        Ok((
-            MediaEnds { video, view, mic, speaker: None, apm: ApmConfig::OFF, origin, decifps },
-            muted,
-        ))
+        Ok((MediaEnds { video, view, mic, speaker, apm: ApmConfig::OFF, origin, decifps }, muted))
     }
 
     /// Devices and commands live in real time.
@@ -206,7 +217,9 @@ impl Cast {
         index: usize,
         rng: Box<dyn CryptoRng + Send>,
     ) -> Result<(), LoopbackError> {
+        let gate = Gate::default();
         let options = EndpointOptions {
+            runtime: Some(Arc::new(gate.clone())),
             rng_seed: Some(seed_bytes(derived(self.seed, "quic", index))),
             idle: IDLE,
             keep_alive: KEEP_ALIVE,
@@ -224,17 +237,17 @@ impl Cast {
         let (node, handle) = Node::new(call, endpoint, ends, tracks, config)?;
         let NodeHandle { commands, events, view } = handle;
         let bench = self.bench.clone();
-        let running = tokio::task::spawn_local(async move {
+        let running = tokio::task::spawn_local(gate.hold(async move {
             let reason = node.run().await;
             let removed = matches!(reason, EndReason::Removed { .. }) && bench.has_left(index);
             if reason != EndReason::Left && !removed {
                 bench.ended(index, format!("{reason:?}"));
             }
-        });
+        }));
         let owner = Owner { bench: self.bench.clone(), index, commands: commands.clone() };
-        let owning = tokio::task::spawn_local(owner.run(events, view.clone()));
+        let owning = tokio::task::spawn_local(gate.hold(owner.run(events, view.clone())));
         let tasks = [running, owning];
-        self.present.insert(index, Participant { commands, muted, view, tasks });
+        self.present.insert(index, Participant { commands, muted, gate, view, tasks });
         Ok(())
     }
 
@@ -345,6 +358,9 @@ impl Owner {
                 let _ = self.commands.send(shown).await;
             }
             NodeEvent::Call(Event::Joined { member, .. }) => self.bench.joined(member, now),
+            NodeEvent::Call(Event::Lost(member, lost)) => {
+                self.bench.misses(self.index, member, lost, now);
+            }
             NodeEvent::Call(Event::Sealing { epoch }) => {
                 self.bench.sealing(self.index, epoch, now);
             }

@@ -1,9 +1,14 @@
 //! From figures to the report.
 
+use crate::media::device::card::{CardFigures, SharedFigures};
+use crate::media::seams::SAMPLE_RATE;
 use crate::sim::measure::{Bench, Direction, State, intelligibility};
-use crate::sim::report::{ParticipantReport, ReceivedReport, Report, VERSION, round};
+use crate::sim::report::{
+    CardReport, ParticipantReport, ReceivedReport, Report, RingReport, VERSION, round,
+};
 use crate::sim::scenario::Scenario;
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// The group's only cipher suite, by its name in the registry of RFC 9420.
@@ -61,7 +66,10 @@ pub(super) fn report(
                 .iter()
                 .map(|w| {
                     let us = |s: f64| (s * 1e6) as u64;
-                    (w.name.clone(), direction.window(&sent, us(w.from), us(w.to)))
+                    (
+                        w.name.clone(),
+                        direction.window(&sent, us(w.from), us(w.to), &sender.camera_off),
+                    )
                 })
                 .collect();
             received.push(ReceivedReport {
@@ -69,6 +77,7 @@ pub(super) fn report(
                 video: direction.video(&sent, until, &sender.camera_off),
                 audio,
                 av_skew_ms: direction.skew(),
+                away_ms: state.away_ms(index, from, until),
                 windows,
             });
         }
@@ -92,11 +101,16 @@ pub(super) fn report(
         participants.push(ParticipantReport {
             name: person.name.clone(),
             epoch: person.epoch,
+            seats: person.seats,
             suite: SUITE,
             call_words_agree: state.words_agree(index),
             first_picture_ms,
             wire: State::wire_report(person, since, until),
             cpu_ms_per_s,
+            card: person.card.as_ref().map(|(mic, speaker)| CardReport {
+                mic: ring_report(mic),
+                speaker: ring_report(speaker),
+            }),
             received,
         });
     }
@@ -111,6 +125,21 @@ pub(super) fn report(
         unexpected: Vec::new(),
         participants,
         changes: state.change_reports(),
+        flows: Vec::new(),
         tap: state.tap_report(),
+    }
+}
+
+fn ring_report(figures: &SharedFigures) -> RingReport {
+    let CardFigures { underruns, skipped, waited } =
+        *figures.lock().unwrap_or_else(PoisonError::into_inner);
+    let (least, most) = waited.unwrap_or_default();
+    let ms = |d: Duration| round(d.as_secs_f64() * 1000.0, 1);
+    RingReport {
+        underruns,
+        skipped_ms: round(skipped as f64 * 1000.0 / f64::from(SAMPLE_RATE), 1),
+        least_ms: ms(least),
+        most_ms: ms(most),
+        swing_ms: ms(most - least),
     }
 }

@@ -9,6 +9,10 @@ use std::collections::BTreeSet;
 const IN_TIME: u64 = 400_000;
 /// Frames over which the mean distance is taken (W3C webrtc-stats, freezeCount).
 const MEAN_OF: usize = 30;
+/// Sound and pictures older than this come from another time, in µs.
+const STALE: u64 = 600_000;
+/// Sound is played in blocks of this length, in µs.
+const BLOCK_US: u64 = 10_000;
 
 /// Everything noted about one direction. Times are µs since the beginning of the call.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,10 @@ pub struct Direction {
     repairs: Vec<Repairs>,
     size: Option<Size>,
     zero: Option<u64>,
+    /// Sound made up so far, as of the last block, in ms.
+    concealed_ms: u64,
+    /// When the sender counted as lost; open-ended while it does.
+    away: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +42,8 @@ struct Shown {
 struct Latency {
     at: u64,
     us: u64,
+    /// Not made up.
+    real: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,21 +81,37 @@ pub struct Freezes {
 /// nobody's fault.
 pub fn freezes(times: &[u64], end: u64, off: &[(u64, u64)]) -> Freezes {
     let mut found = Freezes::default();
+    for gap in gaps(times, end, off) {
+        found.longest = found.longest.max(gap.until - gap.from);
+        found.count += u64::from(gap.freeze);
+    }
+    found
+}
+
+/// The time from one picture to the next.
+struct Gap {
+    from: u64,
+    until: u64,
+    freeze: bool,
+}
+
+fn gaps(times: &[u64], end: u64, off: &[(u64, u64)]) -> Vec<Gap> {
+    let mut found = Vec::new();
     let mut recent: Vec<u64> = Vec::new();
     for (i, at) in times.iter().enumerate() {
         let next = times.get(i + 1).copied();
-        let until = next.unwrap_or(end);
-        let gap = until.saturating_sub(*at);
+        let until = next.unwrap_or(end).max(*at);
+        let gap = until - *at;
         if off.iter().any(|(from, to)| *from < until && *to > *at) {
             recent.clear();
             continue;
         }
-        found.longest = found.longest.max(gap);
         let last = recent.get(recent.len().saturating_sub(MEAN_OF)..).unwrap_or_default();
-        if !last.is_empty() {
+        let freeze = !last.is_empty() && {
             let mean = last.iter().sum::<u64>() / last.len() as u64;
-            found.count += u64::from(gap >= (3 * mean).max(mean + 150_000));
-        }
+            gap >= (3 * mean).max(mean + 150_000)
+        };
+        found.push(Gap { from: *at, until, freeze });
         if next.is_some() {
             recent.push(gap);
         }
@@ -103,9 +129,62 @@ impl Direction {
         }
     }
 
-    pub(super) fn heard(&mut self, at: u64, latency: u64) {
+    pub(super) fn heard(&mut self, at: u64, latency: u64, concealed_ms: u64) {
         self.zero = Some(latency);
-        self.heard.push(Latency { at, us: latency });
+        let real = concealed_ms == std::mem::replace(&mut self.concealed_ms, concealed_ms);
+        self.heard.push(Latency { at, us: latency, real });
+    }
+
+    /// The sender counts as lost from now on, or no longer.
+    pub(super) fn missed(&mut self, lost: bool, at: u64) {
+        match self.away.last_mut().filter(|(_, until)| *until == u64::MAX) {
+            Some((_, until)) if !lost => *until = at,
+            None if lost => self.away.push((at, u64::MAX)),
+            _ => {}
+        }
+    }
+
+    /// How long the sender counted as lost until `end`, in µs.
+    pub fn away(&self, end: u64) -> u64 {
+        self.away.iter().map(|(from, to)| (*to).min(end).saturating_sub(*from)).sum()
+    }
+
+    /// Longest time within a span in which no sound was played that was not made up, in µs; what
+    /// came before the first sound is no gap.
+    fn silence(&self, from: u64, to: u64) -> u64 {
+        let begun = self.heard.first().is_some_and(|first| first.at < from);
+        let mut last = begun.then_some(from);
+        let mut longest = 0;
+        for block in self.heard.iter().filter(|l| l.real && l.at >= from && l.at < to) {
+            longest = longest.max(block.at.saturating_sub(last.unwrap_or(block.at)));
+            last = Some(block.at + BLOCK_US);
+        }
+        longest.max(to.saturating_sub(last.unwrap_or(to)))
+    }
+
+    /// Blocks played in a span whose sound was too old to be an answer to anything.
+    fn stale_blocks(&self, from: u64, to: u64) -> u64 {
+        let stale = |l: &&Latency| l.at >= from && l.at < to && l.us > STALE;
+        self.heard.iter().filter(stale).count() as u64
+    }
+
+    /// Pictures shown in a span that were as old, or that nobody captured.
+    fn stale_pictures(&self, from: u64, to: u64) -> u64 {
+        let stale =
+            |s: &&Shown| s.at >= from && s.at < to && s.at.saturating_sub(s.captured) > STALE;
+        self.shown.iter().filter(stale).count() as u64
+    }
+
+    /// From the beginning of a span until sound was played that was captured in it, in ms.
+    fn fresh_sound(&self, from: u64, to: u64) -> Option<f64> {
+        let fresh = |l: &&Latency| l.real && l.at < to && l.at.saturating_sub(l.us) >= from;
+        self.heard.iter().find(fresh).map(|l| round((l.at - from) as f64 / 1000.0, 1))
+    }
+
+    /// The same of a picture.
+    fn fresh_picture(&self, from: u64, to: u64) -> Option<f64> {
+        let fresh = |s: &&Shown| s.at < to && s.captured >= from;
+        self.shown.iter().find(fresh).map(|s| round((s.at - from) as f64 / 1000.0, 1))
     }
 
     pub(super) fn repaired(&mut self, at: u64, concealed_ms: u64, recovered_ms: u64) {
@@ -193,25 +272,38 @@ impl Direction {
             latency_ms: Percentiles::of(&self.sound_latencies(0, end)),
             concealed_pct: share(last.concealed_ms, blocks),
             recovered_pct: share(last.recovered_ms, blocks),
+            longest_gap_ms: round(self.silence(0, end) as f64 / 1000.0, 1),
             stoi: None,
             kbps: round(bytes * 8.0 / 1000.0 / span_seconds(from, to), 1),
         }
     }
 
-    /// The same for a span of the call.
-    pub fn window(&self, sent: &[Sent], from: u64, to: u64) -> WindowReport {
+    /// The same for a span of the call; the camera was `off` at times.
+    pub fn window(&self, sent: &[Sent], from: u64, to: u64, off: &[(u64, u64)]) -> WindowReport {
         let seconds = span_seconds(from, to);
         let shown = self.shown.iter().filter(|s| s.at >= from && s.at < to).count();
         let coded: f64 =
             sent.iter().filter(|s| s.at >= from && s.at < to).map(|s| f64::from(s.bytes)).sum();
         let blocks = self.heard.iter().filter(|l| l.at >= from && l.at < to).count();
         let concealed = self.concealed_between(from, to);
+        let times: Vec<_> = self.shown.iter().map(|s| s.at).filter(|at| *at < to).collect();
+        let gaps: Vec<_> =
+            gaps(&times, to, off).into_iter().filter(|gap| gap.until > from).collect();
+        let within = |gap: &Gap| gap.until - gap.from.max(from);
+        let longest = gaps.iter().map(within).max().unwrap_or_default();
         WindowReport {
             audio_latency_ms: Percentiles::of(&self.sound_latencies(from, to)),
             video_latency_ms: Percentiles::of(&self.latencies(from, to)),
             fps: round(shown as f64 / seconds, 2),
             video_kbps: round(coded * 8.0 / 1000.0 / seconds, 1),
             concealed_pct: share(concealed, blocks),
+            audio_gap_ms: round(self.silence(from, to) as f64 / 1000.0, 1),
+            video_gap_ms: round(longest as f64 / 1000.0, 1),
+            stale_sound_ms: 10 * self.stale_blocks(from, to),
+            stale_pictures: self.stale_pictures(from, to),
+            freezes: gaps.iter().filter(|gap| gap.freeze).count() as u64,
+            fresh_sound_ms: self.fresh_sound(from, to),
+            fresh_picture_ms: self.fresh_picture(from, to),
         }
     }
 
@@ -323,5 +415,70 @@ mod tests {
         assert_eq!(report.on_time_pct, 90.0);
         assert_eq!(report.latency_ms.p50, 50.0);
         assert_eq!(report.latency_ms.max, 450.0);
+    }
+
+    /// 20 s of even sound, 80 ms old, and what `but` says of some blocks.
+    fn sound(but: impl Fn(u64) -> Option<(u64, u64)>) -> Direction {
+        let mut direction = Direction::default();
+        let mut made_up = 0;
+        for at in (0..2000).map(|n| n * BLOCK_US) {
+            let Some((latency, concealed)) = but(at) else { continue };
+            made_up += concealed;
+            direction.heard(at, latency, made_up);
+        }
+        direction
+    }
+
+    #[test]
+    fn a_gap_is_what_was_made_up_and_what_was_not_played_at_all() {
+        let even = sound(|_| Some((80_000, 0)));
+        assert_eq!(even.silence(0, 20_000_000), 0);
+        let torn = sound(|at| match at {
+            5_000_000..5_120_000 => Some((80_000, 10)),
+            5_120_000..5_400_000 => None,
+            _ => Some((80_000, 0)),
+        });
+        assert_eq!(torn.silence(0, 20_000_000), 400_000);
+        assert_eq!(torn.silence(6_000_000, 9_000_000), 0);
+        assert_eq!(torn.silence(5_200_000, 9_000_000), 200_000);
+    }
+
+    #[test]
+    fn old_sound_played_late_is_not_fresh() {
+        // Stopped from 5 to 8 s; then 200 ms of what was said before.
+        let direction = sound(|at| match at {
+            5_000_000..8_000_000 => None,
+            8_000_000..8_200_000 => Some((2_500_000, 0)),
+            _ => Some((80_000, 0)),
+        });
+        assert_eq!(direction.fresh_sound(8_000_000, 9_000_000), Some(200.0));
+        let window = direction.window(&[], 8_000_000, 9_000_000, &[]);
+        assert_eq!((window.audio_latency_ms.max, window.stale_sound_ms), (2500.0, 200));
+        assert_eq!(window.fresh_picture_ms, None);
+        assert_eq!(direction.fresh_sound(5_000_000, 8_000_000), None);
+    }
+
+    #[test]
+    fn a_window_counts_the_freezes_that_touch_it() {
+        let mut direction = Direction::default();
+        let size = Size::new(160, 96);
+        for at in steady(100).into_iter().filter(|at| !(3_000_000..3_500_000).contains(at)) {
+            direction.shown(at, at + 50_000, size, None);
+        }
+        let window = |from: u64, to: u64| direction.window(&[], from, to, &[]);
+        assert_eq!(window(2_000_000, 4_000_000).freezes, 1);
+        assert!(window(2_000_000, 4_000_000).video_gap_ms > 500.0);
+        assert_eq!(window(4_000_000, 6_000_000).freezes, 0);
+        assert!(window(4_000_000, 6_000_000).fresh_picture_ms.is_some_and(|ms| ms < 130.0));
+    }
+
+    #[test]
+    fn absences_add_up() {
+        let mut direction = Direction::default();
+        for (lost, at) in [(true, 1_000_000), (true, 1_500_000), (false, 3_000_000)] {
+            direction.missed(lost, at);
+        }
+        direction.missed(true, 9_000_000);
+        assert_eq!(direction.away(10_000_000), 3_000_000);
     }
 }

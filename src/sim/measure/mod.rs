@@ -19,6 +19,7 @@ use super::report::{TapReport, WireReport, round};
 use super::search::Kind;
 use crate::call::EpochWhy;
 use crate::identity::words::CallWords;
+use crate::media::device::card::SharedFigures;
 use crate::media::frame::{Coded, CodedVideo, RawFrame, Size, Want};
 use crate::media::seams::{FrameSink, Pcm, SinkLost};
 use crate::media::source::pattern::Render;
@@ -85,6 +86,8 @@ pub(super) struct Person {
     pub(super) camera_off: Vec<(u64, u64)>,
     pub(super) wire: Wire,
     pub(super) me: Option<MemberId>,
+    /// Numbers it has had in the group.
+    pub(super) seats: u64,
     pub(super) in_call: Option<(u64, u64)>,
     /// When it began to leave.
     pub(super) left: Option<u64>,
@@ -92,6 +95,8 @@ pub(super) struct Person {
     pub(super) words: BTreeMap<u64, CallWords>,
     pub(super) ended: Option<String>,
     pub(super) troubles: Vec<String>,
+    /// Microphone and loudspeaker with a clock of their own.
+    pub(super) card: Option<(SharedFigures, SharedFigures)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,14 +146,23 @@ impl Bench {
             camera_off: Vec::new(),
             wire: Wire::default(),
             me: None,
+            seats: 0,
             in_call: None,
             left: None,
             epoch: 0,
             words: BTreeMap::new(),
             ended: None,
             troubles: Vec::new(),
+            card: None,
         });
         state.people.len() - 1
+    }
+
+    /// This participant has a sound card with a clock of its own: microphone, loudspeaker.
+    pub fn card(&self, index: usize, mic: SharedFigures, speaker: SharedFigures) {
+        if let Some(person) = self.lock().people.get_mut(index) {
+            person.card = Some((mic, speaker));
+        }
     }
 
     /// Packets from and to this address are this participant's.
@@ -198,6 +212,7 @@ impl Bench {
         }
         let Some(person) = state.people.get_mut(index) else { return };
         if let Some(me) = view.call.me {
+            person.seats += u64::from(person.me != Some(me));
             person.me = Some(me);
             // The founder is in from the start; what is measured begins with the others.
             if view.call.members.len() > 1 {
@@ -270,6 +285,13 @@ impl Bench {
         if let Some(person) = self.lock().people.get_mut(index) {
             person.troubles.push(what);
         }
+    }
+
+    /// A participant begins, or ceases, to count another as lost.
+    pub fn misses(&self, index: usize, other: MemberId, lost: bool, now: Instant) {
+        let mut state = self.lock();
+        let at = state.micros(now);
+        state.directions.entry((index, other)).or_default().missed(lost, at);
     }
 
     /// A participant's camera goes off or on.
@@ -377,6 +399,23 @@ impl State {
             .iter()
             .rfind(|((to, from), _)| *to == receiver && self.who.get(from) == Some(&sender))
             .map(|(_, direction)| direction)
+    }
+
+    /// How long one participant counted another as lost until `end`, in ms, under whatever number;
+    /// whoever came back with a new one was away until it was seen again.
+    pub(super) fn away_ms(&self, receiver: usize, sender: usize, end: u64) -> f64 {
+        let mine = |((to, from), _): &(&(usize, MemberId), &Direction)| {
+            *to == receiver && self.who.get(from) == Some(&sender)
+        };
+        let seats = self.directions.iter().filter(mine).map(|(_, d)| d).rev();
+        let mut until = end;
+        let mut away = 0;
+        for direction in seats {
+            away += direction.away(until);
+            let seen = direction.heard_span().map(|(first, _)| first);
+            until = until.min(seen.into_iter().chain(direction.first_shown()).min().unwrap_or(end));
+        }
+        round(away as f64 / 1000.0, 1)
     }
 
     /// Everybody who shared an epoch's membership with this participant has the same words.
@@ -488,13 +527,14 @@ impl Witness for Probe {
         }
     }
 
-    fn heard(&self, from: MemberId, zero: Instant, now: Now) {
+    fn heard(&self, from: MemberId, zero: Instant, concealed_ms: u64, now: Now) {
         let mut state = self.bench.lock();
         let (at, origin) = (state.micros(now.mono), state.origin);
         // Before the origin only if something is badly wrong; then it reads as no latency.
         let latency = zero.saturating_duration_since(origin);
         let direction = state.directions.entry((self.index, from)).or_default();
-        direction.heard(at, u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        let latency = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        direction.heard(at, latency, concealed_ms);
     }
 }
 
