@@ -1,6 +1,6 @@
 //! Run-time choice of the instruction set for pixel loops. The loops are plain Rust; compiled a
-//! second time with AVX2 (and the bit counting that came with it) allowed they run about three times as fast. No fused multiply-add is
-//! used, so both give the same bits.
+//! second time with AVX2 (and the bit counting that came with it) allowed they run about three
+//! times as fast. No fused multiply-add is used, so both give the same bits.
 
 /// A piece of work whose `run` (marked `#[inline(always)]`, like everything it calls) is compiled
 /// once per instruction set.
