@@ -27,6 +27,7 @@ mod layout;
 mod mode;
 mod painter;
 mod pixel;
+mod place;
 mod quality;
 mod scale;
 mod simd;

@@ -5,8 +5,9 @@ use super::choose::{Job, Shadow, Table, write_cell};
 use super::colour::{Depth, Ink};
 use super::layout::tile_pixels;
 use super::mode::Mode;
+use super::place::Place;
 use super::quality::Quality;
-use super::scale::{Grid, Plan, View};
+use super::scale::{Grid, Plan};
 use super::simd::dispatch;
 use super::writer::Writer;
 use crate::media::frame::{RawFrame, Size};
@@ -60,11 +61,8 @@ pub struct Painted {
 pub struct Painter {
     mode: Mode,
     depth: Depth,
-    view: View,
     quality: Quality,
-    rect: Rect,
-    cell_px: (u16, u16),
-    covers: Vec<Rect>,
+    place: Place,
     table: Table,
     shadow: Shadow,
     plan: Option<Plan>,
@@ -83,11 +81,8 @@ impl Painter {
         let mut painter = Self {
             mode,
             depth,
-            view: View::default(),
             quality: Quality::default(),
-            rect: Rect::default(),
-            cell_px: (1, 2),
-            covers: Vec::new(),
+            place: Place::new((1, 2)),
             table: Table::default(),
             shadow: Shadow::default(),
             plan: None,
@@ -121,21 +116,15 @@ impl Painter {
     /// Puts the tile at this place of the screen, on cells of this size in pixels (only the ratio
     /// counts; unknown: `(1, 2)`). A change writes the next picture whole.
     pub fn place(&mut self, rect: Rect, cell_px: (u16, u16)) {
-        // Coordinates stay within 16 bits whatever comes in.
-        let rect = Rect {
-            cols: rect.cols.min(u16::MAX - 1 - rect.x.min(u16::MAX - 1)),
-            rows: rect.rows.min(u16::MAX - 1 - rect.y.min(u16::MAX - 1)),
-            ..rect
-        };
-        if self.rect == rect && self.cell_px == cell_px {
+        if !self.place.put(rect, cell_px) {
             return;
         }
-        if (self.rect.cols, self.rect.rows) != (rect.cols, rect.rows) {
-            self.shadow = Shadow::new(usize::from(rect.cols), usize::from(rect.rows));
+        let Rect { cols, rows, .. } = self.place.rect;
+        let (cols, rows) = (usize::from(cols), usize::from(rows));
+        if (self.shadow.cols, self.shadow.rows) != (cols, rows) {
+            self.shadow = Shadow::new(cols, rows);
             self.refresh_at = 0;
         }
-        self.rect = rect;
-        self.cell_px = cell_px;
         self.plan = None;
         self.invalidate();
         self.mark_covers();
@@ -143,51 +132,40 @@ impl Painter {
 
     /// The tile's place.
     pub fn rect(&self) -> Rect {
-        self.rect
+        self.place.rect
     }
 
     /// Rectangles (in screen coordinates) that something else is drawn over: left alone from now
     /// on. What is uncovered again is written by the next [`Painter::paint`] or
     /// [`Painter::repaint`].
     pub fn cover(&mut self, covers: &[Rect]) {
-        if self.covers != covers {
-            self.covers = covers.to_vec();
+        if self.place.cover(covers) {
             self.mark_covers();
         }
     }
 
     fn mark_covers(&mut self) {
-        for row in 0..self.shadow.rows {
-            for col in 0..self.shadow.cols {
-                let (x, y) = (self.rect.x + col as u16, self.rect.y + row as u16);
-                let i = row * self.shadow.stride + col;
-                let covered = self.covers.iter().any(|r| r.contains(x, y));
-                self.shadow.covered[i] = covered;
-                if covered {
-                    self.shadow.shown[i] = false;
-                }
-            }
-        }
+        let Shadow { stride, covered, shown, .. } = &mut self.shadow;
+        self.place.mark(u16::MAX, *stride, covered, shown);
     }
 
     /// Bars or cut.
     pub fn framing(&mut self, framing: Framing) {
-        self.view(View { fill: framing == Framing::Fill, ..self.view });
+        if self.place.framing(framing) {
+            self.plan = None;
+        }
     }
 
     /// Left and right swapped or not.
     pub fn mirror(&mut self, on: bool) {
-        self.view(View { mirror: on, ..self.view });
+        if self.place.mirror(on) {
+            self.plan = None;
+        }
     }
 
     /// Cuts this share (0…0.5) of the picture's height off its bottom.
     pub fn crop_bottom(&mut self, share: f32) {
-        self.view(View { crop_bottom: share, ..self.view });
-    }
-
-    fn view(&mut self, view: View) {
-        if self.view != view {
-            self.view = view;
+        if self.place.crop_bottom(share) {
             self.plan = None;
         }
     }
@@ -209,7 +187,7 @@ impl Painter {
 
     /// Size in square pixels that shows all this tile can show.
     pub fn wanted_pixels(&self) -> Size {
-        tile_pixels(self.rect, self.mode, self.cell_px)
+        tile_pixels(self.place.rect, self.mode, self.place.cell_px)
     }
 
     /// Paints a picture: appends what has to change to `out`. A picture whose planes don't have
@@ -221,8 +199,8 @@ impl Painter {
         if self.plan.as_ref().is_none_or(|p| p.source != f.size) {
             let plan = |per_cell| {
                 let Shadow { cols, rows, .. } = self.shadow;
-                let grid = Grid { cols, rows, per_cell, cell_px: self.cell_px };
-                Plan::new(f.size, grid, self.view)
+                let grid = Grid { cols, rows, per_cell, cell_px: self.place.cell_px };
+                Plan::new(f.size, grid, self.place.view)
             };
             let second = self.mode.driver().second().map(|glyphs| plan(glyphs.samples()));
             (self.plan, self.second) = (Some(plan(self.mode.samples())), second);
@@ -265,7 +243,7 @@ impl Painter {
             plan,
             second: self.second.as_ref(),
             frame: f,
-            rect: self.rect,
+            rect: self.place.rect,
             depth: self.depth,
             driver: self.mode.driver(),
             table: &self.table,
@@ -293,8 +271,8 @@ impl Painter {
                 }
                 self.shadow.shown[i] = true;
                 stats.written += 1;
-                let at = (self.rect.x + col as u16, self.rect.y + row as u16);
-                write_cell(&self.shadow, &mut writer, &self.table, self.rect.x, i, col, at);
+                let at = (self.place.rect.x + col as u16, self.place.rect.y + row as u16);
+                write_cell(&self.shadow, &mut writer, &self.table, self.place.rect.x, i, col, at);
             }
             writer.end_row();
         }
@@ -310,8 +288,8 @@ impl Painter {
             let (col, row) = (n % cols, n / cols);
             let i = row * stride + col;
             (!self.shadow.covered[i]).then(|| Painted {
-                x: self.rect.x + col as u16,
-                y: self.rect.y + row as u16,
+                x: self.place.rect.x + col as u16,
+                y: self.place.rect.y + row as u16,
                 glyph: self.table.text(self.shadow.glyph[i]),
                 fg: self.shadow.fg[i],
                 bg: self.shadow.bg[i],

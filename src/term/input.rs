@@ -406,6 +406,9 @@ fn modifiers(n: u16) -> KeyModifiers {
 }
 
 #[cfg(test)]
+mod mangled;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

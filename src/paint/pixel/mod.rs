@@ -29,7 +29,7 @@ mod sixel;
 #[cfg(test)]
 mod tests;
 
-use super::scale::View;
+use super::place::Place;
 use super::{Framing, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
 pub(crate) use digits::base64;
@@ -95,10 +95,8 @@ pub trait Shelf: Send {
 }
 
 /// The cells of a tile.
-#[derive(Default)]
 struct Cells {
-    /// On the screen.
-    rect: Rect,
+    place: Place,
     canvas: Canvas,
     /// Something else is drawn there.
     covered: Vec<bool>,
@@ -125,9 +123,9 @@ impl Cells {
     /// Moves the cursor to a cell of the tile.
     fn go(&self, col: usize, row: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\x1b[");
-        number(out, usize::from(self.rect.y) + row + 1);
+        number(out, usize::from(self.place.rect.y) + row + 1);
         out.push(b';');
-        number(out, usize::from(self.rect.x) + col + 1);
+        number(out, usize::from(self.place.rect.x) + col + 1);
         out.push(b'H');
     }
 
@@ -175,9 +173,6 @@ pub struct PixelPainter {
     terminal: PixelTerminal,
     driver: Driver,
     quality: Quality,
-    view: View,
-    cell_px: (u16, u16),
-    covers: Vec<Rect>,
     cells: Cells,
     scaler: Option<(Size, Canvas, Scaler)>,
     /// The last picture, for [`PixelPainter::repaint`].
@@ -204,10 +199,12 @@ impl PixelPainter {
             terminal,
             driver,
             quality: Quality::default(),
-            view: View::default(),
-            cell_px: (10, 20),
-            covers: Vec::new(),
-            cells: Cells::default(),
+            cells: Cells {
+                place: Place::new((10, 20)),
+                canvas: Canvas::default(),
+                covered: Vec::new(),
+                shown: Vec::new(),
+            },
             scaler: None,
             last: None,
             refresh_every: 64,
@@ -241,18 +238,9 @@ impl PixelPainter {
     /// Puts the tile at this place of the screen, on cells of this size in pixels. For sixels that
     /// must be the true size. A change writes the next picture whole.
     pub fn place(&mut self, rect: Rect, cell_px: (u16, u16)) {
-        // Coordinates stay within 16 bits whatever comes in.
-        let rect = Rect {
-            cols: rect.cols.min(u16::MAX - 1 - rect.x.min(u16::MAX - 1)),
-            rows: rect.rows.min(u16::MAX - 1 - rect.y.min(u16::MAX - 1)),
-            ..rect
-        };
-        let cell_px = (cell_px.0.max(1), cell_px.1.max(1));
-        if self.cells.rect == rect && self.cell_px == cell_px {
+        if !self.cells.place.put(rect, cell_px) {
             return;
         }
-        self.cells.rect = rect;
-        self.cell_px = cell_px;
         self.refresh_at = 0;
         self.size_cells();
         self.invalidate();
@@ -260,8 +248,10 @@ impl PixelPainter {
     }
 
     fn size_cells(&mut self) {
-        let (cols, rows) = (usize::from(self.cells.rect.cols), usize::from(self.cells.rect.rows));
-        let cell = (usize::from(self.cell_px.0), usize::from(self.cell_px.1));
+        let (cols, rows) =
+            (usize::from(self.cells.place.rect.cols), usize::from(self.cells.place.rect.rows));
+        let cell =
+            (usize::from(self.cells.place.cell_px.0), usize::from(self.cells.place.cell_px.1));
         self.cells.canvas = Canvas { cols, rows, cell };
         self.cells.covered.resize(cols * rows, false);
         self.cells.shown.resize(cols * rows, false);
@@ -269,15 +259,14 @@ impl PixelPainter {
 
     /// The tile's place.
     pub fn rect(&self) -> Rect {
-        self.cells.rect
+        self.cells.place.rect
     }
 
     /// Rectangles (in screen coordinates) that something else is drawn over: left alone from the
     /// next [`PixelPainter::paint`] or [`PixelPainter::repaint`] on, which also write what is
     /// uncovered again. Call one of them in the same frame: kitty's pictures lie above text.
     pub fn cover(&mut self, covers: &[Rect]) {
-        if self.covers != covers {
-            self.covers = covers.to_vec();
+        if self.cells.place.cover(covers) {
             self.mark_covers();
             // xterm keeps 16 pictures and forgets the uppermost: after something was drawn over
             // them, older ones would show through. All at once is right everywhere.
@@ -288,43 +277,33 @@ impl PixelPainter {
     }
 
     fn mark_covers(&mut self) {
-        let Rect { x, y, cols, rows } = self.cells.rect;
+        let Rect { y, cols, rows, .. } = self.cells.place.rect;
         let last = match (self.protocol, self.terminal.screen_rows) {
             (Protocol::Kitty, _) | (_, 0) => u16::MAX,
             (_, rows) => rows - 1,
         };
         self.edge_due = y < last && last - y < rows;
-        for row in 0..rows {
-            for col in 0..cols {
-                let i = usize::from(row) * usize::from(cols) + usize::from(col);
-                let covered =
-                    y + row >= last || self.covers.iter().any(|r| r.contains(x + col, y + row));
-                if self.cells.covered[i] != covered {
-                    self.cells.covered[i] = covered;
-                    self.cells.shown[i] = false;
-                }
-            }
-        }
+        let Cells { place, covered, shown, .. } = &mut self.cells;
+        place.mark(last, usize::from(cols), covered, shown);
     }
 
     /// Bars or cut.
     pub fn framing(&mut self, framing: Framing) {
-        self.view(View { fill: framing == Framing::Fill, ..self.view });
+        if self.cells.place.framing(framing) {
+            self.scaler = None;
+        }
     }
 
     /// Left and right swapped or not.
     pub fn mirror(&mut self, on: bool) {
-        self.view(View { mirror: on, ..self.view });
+        if self.cells.place.mirror(on) {
+            self.scaler = None;
+        }
     }
 
     /// Cuts this share (0…0.5) of the picture's height off its bottom.
     pub fn crop_bottom(&mut self, share: f32) {
-        self.view(View { crop_bottom: share, ..self.view });
-    }
-
-    fn view(&mut self, view: View) {
-        if self.view != view {
-            self.view = view;
+        if self.cells.place.crop_bottom(share) {
             self.scaler = None;
         }
     }
@@ -358,16 +337,16 @@ impl PixelPainter {
 
     /// Width to height of the tile on the screen.
     fn aspect(&self) -> f32 {
-        let Rect { cols, rows, .. } = self.cells.rect;
+        let Rect { cols, rows, .. } = self.cells.place.rect;
         let (w, h) = (f32::from(cols.max(1)), f32::from(rows.max(1)));
-        w * f32::from(self.cell_px.0) / (h * f32::from(self.cell_px.1))
+        w * f32::from(self.cells.place.cell_px.0) / (h * f32::from(self.cells.place.cell_px.1))
     }
 
     /// Pixels per cell: the terminal's, or fewer where it scales by itself and the picture or the
     /// line has no more to give.
     fn canvas(&self, source: Option<Size>) -> Canvas {
-        let Rect { cols, rows, .. } = self.cells.rect;
-        let full = (f32::from(self.cell_px.0), f32::from(self.cell_px.1));
+        let Rect { cols, rows, .. } = self.cells.place.rect;
+        let full = (f32::from(self.cells.place.cell_px.0), f32::from(self.cells.place.cell_px.1));
         let (wide, high) = (f32::from(cols) * full.0, f32::from(rows) * full.1);
         let most = match &self.driver {
             Driver::Sixel(_) => f32::INFINITY,
@@ -377,7 +356,7 @@ impl PixelPainter {
         let share = (most / (wide * high).max(1.0)).sqrt().min(1.0);
         let needed = match (source, &self.driver) {
             (None, _) | (_, Driver::Sixel(_)) => 1.0,
-            (Some(source), _) => 1.0 / self.view.zoom(source, wide, high),
+            (Some(source), _) => 1.0 / self.cells.place.view.zoom(source, wide, high),
         };
         // No more than there is room for; no less than the picture has.
         let cell = |full: f32| {
@@ -412,7 +391,7 @@ impl PixelPainter {
             return None;
         }
         if self.scaler.as_ref().is_none_or(|(size, on, _)| (*size, *on) != (f.size, canvas)) {
-            let scaler = Scaler::new(f.size, canvas, self.aspect(), self.view);
+            let scaler = Scaler::new(f.size, canvas, self.aspect(), self.cells.place.view);
             self.scaler = Some((f.size, canvas, scaler));
         }
         let refresh = self.due_rows();
@@ -436,7 +415,7 @@ impl PixelPainter {
 
     /// The rows of cells whose turn it is to be written anew.
     fn due_rows(&mut self) -> std::ops::Range<usize> {
-        let rows = usize::from(self.cells.rect.rows);
+        let rows = usize::from(self.cells.place.rect.rows);
         let Some(every) = std::num::NonZero::new(self.refresh_every) else { return 0..0 };
         let at = self.refresh_at % every;
         self.refresh_at = at + 1;
@@ -480,7 +459,7 @@ fn clear_edge(due: &mut bool, cells: &Cells, protocol: Protocol, rows: u16, out:
     if !std::mem::take(due) || protocol == Protocol::Kitty || rows == 0 {
         return;
     }
-    let Rect { y, cols, rows: high, .. } = cells.rect;
+    let Rect { y, cols, rows: high, .. } = cells.place.rect;
     let Some(row) = (rows - 1).checked_sub(y).filter(|row| *row < high) else { return };
     cells.go(0, usize::from(row), out);
     out.extend_from_slice(b"\x1b[m\x1b[");

@@ -7,6 +7,8 @@ pub(super) type Yuv = [u8; 3];
 const KEYS: usize = 1 << 16;
 /// A key that nobody asked for yet. No key's alternatives look like that: their numbers rise.
 const UNKNOWN: u64 = 0x00fe_ff00;
+/// The number of the colour that is used least.
+const LAST: u8 = 255;
 /// How much an error of luma weighs against one of a colour difference: eyes (and SSIM) see
 /// structure in luma.
 const LUMA: i32 = 4;
@@ -73,6 +75,9 @@ pub(super) struct Palette {
     /// Per key the numbers of up to eight colours near it, the nearest in the lowest byte, which
     /// also fills what is left.
     near: Vec<u64>,
+    /// Per key the number of the nearest colour: small enough for the cache. [`LAST`]: that one,
+    /// or nobody asked yet.
+    nearest: Vec<u8>,
     slack: i32,
 }
 
@@ -129,7 +134,14 @@ impl Palette {
     fn from_percent(percent: Vec<[u8; 3]>) -> Self {
         let colours: Vec<Yuv> = percent.iter().map(|p| yuv_of(p.map(look))).collect();
         let channels = [0, 1, 2].map(|c| colours.iter().map(|p| i32::from(p[c])).collect());
-        Self { percent, colours, channels, near: vec![UNKNOWN; KEYS], slack: 0 }
+        Self {
+            percent,
+            colours,
+            channels,
+            near: vec![UNKNOWN; KEYS],
+            nearest: vec![LAST; KEYS],
+            slack: 0,
+        }
     }
 
     /// Alternatives may be this much worse (in weighted squared error) than the nearest colour.
@@ -145,6 +157,19 @@ impl Palette {
     pub(super) fn near(&mut self, key: u32) -> u64 {
         match self.near[key as usize & (KEYS - 1)] {
             UNKNOWN => self.find(key),
+            known => known,
+        }
+    }
+
+    /// The colour nearest to this one.
+    #[inline(always)]
+    pub(super) fn nearest(&mut self, key: u32) -> u8 {
+        match self.nearest[key as usize & (KEYS - 1)] {
+            LAST => {
+                let near = self.near(key) as u8;
+                self.nearest[key as usize & (KEYS - 1)] = near;
+                near
+            }
             known => known,
         }
     }

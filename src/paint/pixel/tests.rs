@@ -438,7 +438,7 @@ fn after_any_sixel_pictures_the_screen_is_what_the_painter_believes_and_nothing_
             };
             assert_eq!(stats.bytes, out.len());
             screen.eat(&out);
-            let covers = painter.covers.clone();
+            let covers = painter.cells.place.covers.clone();
             for y in 0..16u16 {
                 for x in 0..40u16 {
                     let (col, row) = (usize::from(x), usize::from(y));
@@ -568,7 +568,8 @@ fn check_kitty(screen: &Screen, painter: &PixelPainter, f: &RawFrame) {
     let rect = painter.rect();
     for y in 0..screen.rows as u16 {
         for x in 0..screen.cols as u16 {
-            let open = rect.contains(x, y) && !painter.covers.iter().any(|c| c.contains(x, y));
+            let open =
+                rect.contains(x, y) && !painter.cells.place.covers.iter().any(|c| c.contains(x, y));
             let from = shown.get(&(x, y)).copied();
             let own = (usize::from(x.wrapping_sub(rect.x)), usize::from(y.wrapping_sub(rect.y)));
             assert_eq!(from, open.then_some(own), "{x},{y}");
