@@ -377,7 +377,6 @@ mod tests {
     use super::*;
     use crate::media::seams::SinkLost;
     use crate::time::Wall;
-    use std::sync::Mutex;
 
     /// Notes who was shown.
     struct Notes {
