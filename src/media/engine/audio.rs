@@ -163,7 +163,7 @@ impl AudioEngine {
 
     /// How much of a member's sound was made up so far, in ms.
     pub fn concealed_ms(&self, member: MemberId) -> u64 {
-        self.members.get(&member).map_or(0, |voice| voice.jitter.stats().concealed_ms)
+        self.members.get(&member).map_or(0, Voice::concealed_ms)
     }
 
     /// The member who is speaking, or spoke last.

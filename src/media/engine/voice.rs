@@ -94,6 +94,11 @@ impl Voice {
         self.zero
     }
 
+    /// Sound made up so far, in ms.
+    pub(super) fn concealed_ms(&self) -> u64 {
+        self.jitter.stats().concealed_ms
+    }
+
     /// Loudness, −dBov.
     pub(super) fn level(&self) -> f32 {
         self.level

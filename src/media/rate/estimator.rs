@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Rate before anything is known, in bit/s.
 pub const START_BPS: u64 = 150_000;
+/// Most that is kept of a rate after a pause, or on another path, in bit/s.
+const AGAIN_BPS: u64 = 300_000;
 /// The estimate never goes below this: sound at its thinnest.
 pub const FLOOR_BPS: u64 = 24_000;
 /// The estimate never goes above this: more than any call here can use.
@@ -45,7 +47,7 @@ const STARVED: i64 = 500_000;
 const NOT_OURS_FLOOR: f64 = 64_000.0;
 
 /// Up to a rate of so much, in bit/s …
-const THIN: f64 = 150_000.0;
+const THIN: f64 = 80_000.0;
 /// … it may grow this far beyond one and a quarter times what was sent, and above it to one and a half
 /// times.
 const UNTRIED: f64 = 12_000.0;
@@ -410,7 +412,7 @@ impl Estimator {
         self.round.clear();
         self.last_delay = None;
         self.jitter = FIRST_JITTER;
-        self.rate = self.rate.min(START_BPS as f64);
+        self.rate = self.rate.min(AGAIN_BPS as f64);
         self.full_at = None;
         self.over_since = None;
         self.longer = 0;
@@ -422,7 +424,7 @@ impl Estimator {
     fn resume(&mut self, at: i64) {
         let silent = self.last_report.is_some_and(|last| at - last > 2_000_000);
         if silent {
-            self.rate = (self.rate / 2.0).max(FLOOR_BPS as f64).min(START_BPS as f64);
+            self.rate = (self.rate / 2.0).max(FLOOR_BPS as f64).min(AGAIN_BPS as f64);
             self.recent.clear();
             self.base.clear();
             self.last_delay = None;
