@@ -139,8 +139,8 @@ fn equal_seeds_give_equal_reports_whatever_happens() {
     let text = format!(
         "{}[link]\ndelay_ms=30\njitter_ms=4\nloss_pct=3\n\
          [[at]]\ns=3\nwho='ben'\naction='suspend'\n[[at]]\ns=4\nwho='ben'\naction='resume'\n\
-         [[at]]\ns=6\nwho='ada'\naction='change-address'\n\
-         [[at]]\ns=8\nwho='ben'\naction='nat-rebind'\n[[at]]\ns=9\nwho='ada'\nup_kbps=400\n\
+         [[at]]\ns=8\nwho='ada'\naction='change-address'\n\
+         [[at]]\ns=6\nwho='ben'\naction='nat-rebind'\n[[at]]\ns=9\nwho='ada'\nup_kbps=400\n\
          [[flow]]\nfrom='ada'\nto='ben'\nat=5\nuntil=7\n[[window]]\nname='w'\nfrom=3\nto=10\n",
         TWO.replace("name = \"ada\"", "name = \"ada\"\nup_kbps = 600\nclock_ppm = 150")
     );

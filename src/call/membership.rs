@@ -23,9 +23,9 @@ const LOST: Duration = UNHEARD;
 const GIVE_UP: Duration = Duration::from_secs(20);
 /// Between attempts to reach a lost member.
 const REDIAL: Duration = Duration::from_secs(2);
-/// Two dials that cross come up within this time of each other: the one who dials gives up after
-/// eight seconds.
-const CROSSING: Duration = Duration::from_secs(10);
+/// Two dials that cross come up within this time of each other, mostly at once. (Where one takes
+/// longer, both sides agree on it, too: it is the newer one.)
+const CROSSING: Duration = Duration::from_secs(3);
 /// A credential is good for this long after it is made; calls are shorter.
 pub(super) const CREDENTIAL_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Messages kept for a member until they can be sealed.
