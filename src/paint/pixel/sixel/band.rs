@@ -74,7 +74,7 @@ struct Stretch {
 #[derive(Clone, Copy)]
 struct Node {
     colour: u8,
-    columns: u16,
+    columns: u32,
     /// Another one that starts in the same column, as its number plus one.
     next: u32,
 }
@@ -324,7 +324,7 @@ impl Bands {
         for [start, end] in ends[..at].as_chunks::<2>().0 {
             let colour = self.owner[*start as usize / WORD];
             let from = usize::from(colour) * line;
-            let columns = (*end + 1 - *start) as u16 - GAP as u16;
+            let columns = *end + 1 - *start - GAP as u32;
             let start = *start as usize - from;
             let first = &mut self.first[start];
             self.nodes.push(Node { colour, columns, next: *first });
@@ -341,7 +341,7 @@ impl Bands {
         let (stride, wide) = (*stride, *wide);
         let (first, starts, planes) = (&mut **first, &mut **starts, &mut **planes);
         let mut left = nodes.len();
-        let columns: usize = nodes.iter().map(|node| usize::from(node.columns)).sum();
+        let columns: usize = nodes.iter().map(|node| node.columns as usize).sum();
         let mut pen = Pen::with_room(text, *at, columns + left * (ROOM + wide / 100));
         while left > 0 {
             pen.put([b'$'; 4], 1);
@@ -353,7 +353,7 @@ impl Bands {
                 left -= 1;
                 pen.colour(node.colour);
                 pen.sixels(0, start - cursor);
-                cursor = start + usize::from(node.columns);
+                cursor = start + node.columns as usize;
                 let plane = &planes[usize::from(node.colour) * stride..][..stride];
                 pen.columns(plane, start, cursor);
             }
