@@ -1,15 +1,5 @@
 //! Switching sound without clicks.
 
-/// Blends `old` into `new` over the length of the shorter one, equal gain: what `new` holds
-/// afterwards begins as `old` and ends as itself. For material that is alike.
-pub fn crossfade(old: &[f32], new: &mut [f32]) {
-    let n = old.len().min(new.len());
-    for (i, (b, a)) in new.iter_mut().zip(old).enumerate() {
-        let w = (i as f32 + 0.5) / n as f32;
-        *b = a * (1.0 - w) + *b * w;
-    }
-}
-
 /// A switch for a stream of sound that opens and closes in 5 ms ramps (raised cosine).
 #[derive(Clone, Debug)]
 pub struct Gate {
@@ -67,12 +57,5 @@ mod tests {
         assert_eq!(block, [0.7; 480]);
         Gate::new(false).apply(&mut block, false);
         assert_eq!(block, [0.0; 480]);
-    }
-
-    #[test]
-    fn a_crossfade_of_equal_signals_changes_nothing() {
-        let mut new = [0.25f32; 100];
-        crossfade(&[0.25; 100], &mut new);
-        assert!(new.iter().all(|s| (s - 0.25).abs() < 1e-6));
     }
 }

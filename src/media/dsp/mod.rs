@@ -9,7 +9,7 @@ mod resample;
 mod stretch;
 
 pub use comfort::Comfort;
-pub use fade::{Gate, crossfade};
+pub use fade::Gate;
 pub use level::{SILENCE, level_dbov};
 pub use mix::{Limiter, MAX_VOICES, Mixer};
 pub use resample::{RateError, Resampler, resample};

@@ -21,6 +21,11 @@ const MOST: usize = 800;
 const LATE: f64 = 0.005;
 /// With fewer packets than this there is nothing to tell.
 const FEW: usize = 25;
+/// With fewer than this the latest ones have yet to come: so many times the mean are waited for
+/// (of an exponential spread all but one in fifty are within four times the mean), at most half as
+/// much again as was seen.
+const ENOUGH: usize = 200;
+const TIMES_MEAN: u32 = 4;
 
 /// Delays behind the fastest packets.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +51,19 @@ impl Spread {
 
     /// The delay that all but one in two hundred packets keep within.
     pub(super) fn most(&self) -> Duration {
-        if self.seen.len() < FEW {
-            return Duration::ZERO;
+        match self.seen.len() {
+            0..FEW => Duration::ZERO,
+            seen @ FEW..ENOUGH => {
+                let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
+                let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
+                let quantile = self.quantile();
+                quantile.max(expected.min(quantile * 3 / 2))
+            }
+            ENOUGH.. => self.quantile(),
         }
+    }
+
+    fn quantile(&self) -> Duration {
         let mut late = (self.seen.len() as f64 * LATE) as usize;
         for (bin, count) in self.bins.iter().enumerate().rev() {
             if usize::from(*count) > late {
@@ -82,6 +97,20 @@ mod tests {
             spread.add(ms(late), t0 + ms(20 * i));
         }
         assert_eq!(spread.most(), ms(60));
+    }
+
+    #[test]
+    fn at_the_beginning_later_ones_are_expected() {
+        let (t0, mut spread) = (Instant::now(), Spread::default());
+        for i in 0..50u64 {
+            spread.add(ms(2 * i), t0 + ms(20 * i));
+        }
+        assert!(spread.most() > ms(140) && spread.most() <= ms(190), "{:?}", spread.most());
+        let mut calm = Spread::default();
+        for i in 0..50u64 {
+            calm.add(ms(3), t0 + ms(20 * i));
+        }
+        assert_eq!(calm.most(), BIN);
     }
 
     #[test]
