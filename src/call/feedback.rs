@@ -129,6 +129,11 @@ impl Feedback {
         (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
     }
 
+    /// So many paths share our line.
+    pub(super) fn share(&mut self, paths: usize) {
+        self.estimator.share(paths);
+    }
+
     /// The path is another one.
     pub(super) fn moved(&mut self, now: Instant) {
         self.estimator.moved(now);
@@ -206,9 +211,14 @@ impl Feedback {
             return vec![FIRST_COPY];
         }
         let each = Duration::from_millis(self.sound.0.into());
+        let mut after = self.repeats.after().to_vec();
+        if let [only] = after[..] {
+            // A lost picture stops all that follow: two copies, where a packet of sound has one.
+            after.push(only + 1);
+        }
         // Just before the packet of sound it is to go with.
-        let time = |after: &usize| each * u32::try_from(*after).unwrap_or(1) - each / 2;
-        self.repeats.after().iter().take(self.picture_copies).map(time).collect()
+        let time = |after: usize| each * u32::try_from(after).unwrap_or(1) - each / 2;
+        after.into_iter().take(self.picture_copies).map(time).collect()
     }
 
     /// Thinks over what is sent again.

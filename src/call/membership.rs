@@ -260,7 +260,8 @@ impl Call {
         let Some(state) = self.links.get_mut(&id) else { return };
         let Some(up) = state.up.clone() else { return };
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        if let Some(replaced) = peer.link.filter(|old| *old != id) {
+        let replaced = peer.link.filter(|old| *old != id);
+        if let Some(replaced) = replaced {
             let old = self.links.get(&replaced);
             let old_dialled = old.and_then(|l| l.up.as_ref()).map(|u| u.dialled);
             let silent = now.mono.saturating_duration_since(peer.heard) > HEARTBEAT * 2;
@@ -288,6 +289,9 @@ impl Call {
         peer.tried = 0;
         peer.parted = false;
         peer.feedback = Feedback::new(now.mono);
+        let others = self.peers.connected().count();
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
+        peer.feedback.share(others);
         if up.dialled && !peer.addresses.contains(&up.remote) {
             peer.addresses.insert(0, up.remote);
         }
@@ -295,6 +299,10 @@ impl Call {
         self.greet(member, id, now);
         self.send_proofs(id);
         self.event(Event::Budgets);
+        if replaced.is_some() {
+            // The pictures under way went with the old connection.
+            self.event(Event::KeyframeWanted(member));
+        }
         for bytes in self.peers.held.remove(&id).unwrap_or_default() {
             // Errors are this side's own; the message has been counted if it was bad.
             let _ = self.control(id, bytes, now);

@@ -34,6 +34,10 @@ const SMALL: Size = Size::new(80, 48);
 /// The wall clock may run this much ahead of the monotonic one between two looks, in ms; more
 /// means that the machine slept.
 const SLEPT_MS: u64 = 3000;
+/// From so many others on, packets of sound are 40 ms long …
+const MANY: usize = 4;
+/// … and from so many on 60.
+const CROWD: usize = 7;
 /// What writing a picture takes on a narrow path.
 const WRITING: Duration = Duration::from_millis(60);
 /// Budgets are looked at again at least this often.
@@ -471,6 +475,12 @@ impl Node {
             if !peers.is_empty() && peers.values().all(small) {
                 audio.millis = audio.millis.max(40);
             }
+            // Everybody gets packets of their own: the more there are, the more their headers weigh.
+            audio.millis = audio.millis.max(match peers.len() {
+                0..MANY => 0,
+                MANY..CROWD => 40,
+                CROWD.. => 60,
+            });
             self.audio.send(AudioMessage::Budget(audio), now);
         }
         self.video_out.send(VideoOutMessage::Peers(peers), now);

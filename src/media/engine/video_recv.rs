@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const QUEUE: usize = 32;
 /// … and most bytes.
 const QUEUE_BYTES: usize = 1 << 20;
+/// Pictures so long behind their sound are not shown at all.
+const STALE: Duration = Duration::from_secs(1);
 /// How long a missing frame is waited for when the round trip isn't known.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// How often a keyframe is asked for again while none comes.
@@ -264,6 +266,15 @@ impl VideoRecv {
                 }
             }
         }
+        if let (Some(picture), Some(zero)) = (&newest, sound) {
+            // What was waiting while this machine stood still is decoded, for what follows builds on
+            // it, but nobody wants to see it any more.
+            let due = zero.checked_add(Duration::from_micros(picture.at.0.min(1 << 50)));
+            if due.is_some_and(|due| now.saturating_duration_since(due) > STALE) {
+                self.stats.superseded += 1;
+                newest = None;
+            }
+        }
         if let Some(picture) = &newest {
             self.stats.size = Some(picture.size);
             self.count_shown(now);
@@ -390,6 +401,22 @@ mod tests {
         assert_eq!(recv.step(start + ms(99), sound), None);
         assert_eq!(recv.due(), Some(start + ms(100)));
         assert!(recv.step(start + ms(100), sound).is_some());
+    }
+
+    #[test]
+    fn what_waited_while_the_machine_stood_still_is_decoded_but_not_shown() {
+        let (mut recv, start) = recv();
+        let sound = start.checked_sub(ms(900));
+        recv.push(frame(0, true), start);
+        assert!(recv.step(start + ms(100), sound).is_some());
+        let later = start + Duration::from_secs(3);
+        recv.push(frame(1, false), later);
+        assert_eq!(recv.step(later, sound), None);
+        let mut fresh = frame(2, false);
+        fresh.at = MediaTime(3_900_000);
+        recv.push(fresh, later + ms(10));
+        assert!(recv.step(later + ms(10), sound).is_some());
+        assert!(!recv.needs_keyframe());
     }
 
     #[test]

@@ -26,7 +26,9 @@ use std::time::{Duration, Instant};
 pub const BOUND: Duration = Duration::from_millis(500);
 /// Nobody waits longer than this from capture, whatever the jitter: talking would turn into taking
 /// turns.
-const LONGEST: Duration = Duration::from_millis(400);
+const LONGEST: Duration = Duration::from_millis(350);
+/// What comes late is played whole as long as nobody waits for it by more than this beyond the usual.
+const BEYOND: Duration = Duration::from_millis(100);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.
@@ -347,7 +349,8 @@ impl AudioJitter {
             return 0;
         }
         let Some(fastest) = self.line.arrival(at) else { return self.waited_ms };
-        let longest = i64::try_from(LONGEST.as_micros()).unwrap_or(0);
+        let longest = LONGEST.min(self.delay(self.millis) + BEYOND);
+        let longest = i64::try_from(longest.as_micros()).unwrap_or(0);
         let over = micros_since(fastest, now + queued) - longest;
         let over = u32::try_from(over.max(0)).unwrap_or(u32::MAX);
         (over.div_ceil(10_000).saturating_mul(10)).min(most)

@@ -21,17 +21,24 @@ const MOST: usize = 800;
 const LATE: f64 = 0.005;
 /// With fewer packets than this there is nothing to tell.
 const FEW: usize = 25;
-/// With fewer than this the latest ones have yet to come: so many times the mean are waited for
+/// For so long the latest ones have yet to come: so many times the mean are waited for
 /// (of an exponential spread all but one in fifty are within four times the mean), at most half as
 /// much again as was seen.
-const ENOUGH: usize = 200;
+const BEGINNING: Duration = Duration::from_secs(2);
 const TIMES_MEAN: u32 = 4;
+
+/// Packets of one second, more or less: one hump of the delay, and what it leaves.
+const HUMP: Duration = Duration::from_secs(1);
+/// The answer is thought over this often.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Delays behind the fastest packets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread {
     seen: VecDeque<(Instant, u8)>,
     bins: Vec<u16>,
+    most: Duration,
+    thought: Option<Instant>,
 }
 
 impl Spread {
@@ -47,37 +54,69 @@ impl Spread {
             self.seen.pop_front();
             self.bins[usize::from(bin)] -= 1;
         }
+        let old = |at: Instant| now.saturating_duration_since(at) >= EVERY;
+        if self.seen.len() < 4 * FEW || self.thought.is_none_or(old) {
+            self.thought = Some(now);
+            self.most = self.think(now);
+        }
     }
 
-    /// The delay that all but one in two hundred packets keep within.
+    /// The delay that all but one in two hundred packets keep within. A path that was late once, for
+    /// a moment – a queue that came and went –, is not waited for: it would cost everybody the
+    /// next eight seconds for a second that is over.
     pub(super) fn most(&self) -> Duration {
-        match self.seen.len() {
-            0..FEW => Duration::ZERO,
-            seen @ FEW..ENOUGH => {
-                let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
-                let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
-                let quantile = self.quantile();
-                quantile.max(expected.min(quantile * 3 / 2))
-            }
-            ENOUGH.. => self.quantile(),
-        }
+        self.most
     }
 
-    fn quantile(&self) -> Duration {
-        let mut late = (self.seen.len() as f64 * LATE) as usize;
-        for (bin, count) in self.bins.iter().enumerate().rev() {
-            if usize::from(*count) > late {
-                return BIN * (bin as u32 + 1);
-            }
-            late -= usize::from(*count);
+    fn think(&self, now: Instant) -> Duration {
+        let seen = self.seen.len();
+        if seen < FEW {
+            return Duration::ZERO;
         }
-        Duration::ZERO
+        let all = quantile(&self.bins, seen);
+        let first = self.seen.front().map_or(now, |(at, _)| *at);
+        if now.saturating_duration_since(first) < BEGINNING {
+            let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
+            let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
+            return all.max(expected.min(all * 3 / 2));
+        }
+        let (bins, rest) = self.without_the_worst_second();
+        if rest < seen / 2 { all } else { all.min(quantile(&bins, rest)) }
+    }
+
+    /// The bins, and how many packets there are in them, without the second around the latest packet.
+    fn without_the_worst_second(&self) -> (Vec<u16>, usize) {
+        let worst = self.seen.iter().rev().max_by_key(|(_, bin)| *bin);
+        let mut bins = self.bins.clone();
+        let Some((at, _)) = worst else { return (bins, 0) };
+        let apart = |other: Instant| {
+            other.saturating_duration_since(*at).max(at.saturating_duration_since(other))
+        };
+        let hump = self.seen.iter().filter(|(other, _)| apart(*other) <= HUMP / 2);
+        let mut gone = 0;
+        for (_, bin) in hump {
+            bins[usize::from(*bin)] -= 1;
+            gone += 1;
+        }
+        (bins, self.seen.len() - gone)
     }
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// The delay that all but one in two hundred of so many packets keep within.
+fn quantile(bins: &[u16], seen: usize) -> Duration {
+    let mut late = (seen as f64 * LATE) as usize;
+    for (bin, count) in bins.iter().enumerate().rev() {
+        if usize::from(*count) > late {
+            return BIN * (bin as u32 + 1);
+        }
+        late -= usize::from(*count);
+    }
+    Duration::ZERO
 }
 
 #[cfg(test)]
@@ -97,6 +136,23 @@ mod tests {
             spread.add(ms(late), t0 + ms(20 * i));
         }
         assert_eq!(spread.most(), ms(60));
+    }
+
+    #[test]
+    fn a_hump_that_is_over_is_not_waited_for_but_two_are() {
+        let run = |humps: &[u64]| {
+            let (t0, mut spread) = (Instant::now(), Spread::default());
+            for i in 0..400u64 {
+                // A queue of 300 ms that builds up in 100 ms and drains in 500.
+                let since = humps.iter().filter_map(|h| i.checked_sub(*h)).min().unwrap_or(1000);
+                let late =
+                    if since < 5 { since * 60 } else { 300u64.saturating_sub((since - 5) * 12) };
+                spread.add(ms(late.max(i % 10)), t0 + ms(20 * i));
+            }
+            spread.most()
+        };
+        assert!(run(&[100]) <= ms(60), "{:?}", run(&[100]));
+        assert!(run(&[100, 250]) >= ms(250), "{:?}", run(&[100, 250]));
     }
 
     #[test]

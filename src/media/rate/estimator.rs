@@ -60,6 +60,11 @@ const NARROW_START: f64 = 64_000.0;
 /// Losses of this share and more are a path that carries next to nothing, whatever the delay says.
 const NEARLY_ALL: f64 = 0.75;
 
+/// A frame of so many bytes on the wire takes long enough to matter …
+const LARGE: u64 = 4_000;
+/// … for so long at most, in µs.
+const WHOLE_BY: i64 = 1_500_000;
+
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feedback {
@@ -86,6 +91,8 @@ pub struct Estimator {
     lost_frames: SumOf,
     lost_total: Option<u32>,
     received: SumOf,
+    /// Highest received rate of late, as `sent_peak`.
+    received_peak: LeastOf,
     base: LeastOf,
     recent: LeastOf,
     /// Time of the last datagram frame seen, and the delay of the last sample.
@@ -117,6 +124,8 @@ pub struct Estimator {
     compared: (i64, i64, bool),
     /// By how much the round trip is longer than its shortest, µs; 0 unless out of proportion.
     longer: i64,
+    /// The last cut was made because of that.
+    cut_blind: bool,
     /// What was sent before this went another way.
     moved_at: i64,
 }
@@ -147,6 +156,7 @@ impl Estimator {
             lost_frames: SumOf::new(3_000_000),
             lost_total: None,
             received: SumOf::new(500_000),
+            received_peak: LeastOf::new(WHOLE_BY),
             base: LeastOf::new(10_000_000),
             recent: LeastOf::new(STANDING_WINDOW),
             last_datagram: i64::MIN / 2,
@@ -167,7 +177,17 @@ impl Estimator {
             before_cut: (START_BPS as f64, None),
             compared: (0, 0, false),
             longer: 0,
+            cut_blind: false,
             moved_at: 0,
+        }
+    }
+
+    /// So many paths, this one among them, leave by one line: each starts with its share of what two would
+    /// start with.
+    pub fn share(&mut self, paths: usize) {
+        if self.first_sent.is_none() {
+            let share = 2.0 * START_BPS as f64 / paths.max(2) as f64;
+            self.rate = self.rate.min(share.max(NARROW_START));
         }
     }
 
@@ -260,6 +280,7 @@ impl Estimator {
                 self.sample(arrival, arrival - sent);
             }
         }
+        self.received_peak.push(at, -((self.received.per_second() * 8.0) as i64));
         self.decide(at);
     }
 
@@ -280,7 +301,8 @@ impl Estimator {
             return;
         }
         // Where the queue has stood since the beginning, delays don't tell; losses and the round trip do.
-        let hidden = if self.loss() >= LOSS_OF_A_FULL_QUEUE { self.longer } else { 0 };
+        let blind = self.full_at.is_none() || self.cut_blind;
+        let hidden = if blind && self.loss() >= LOSS_OF_A_FULL_QUEUE { self.longer } else { 0 };
         let queue = queue.max(hidden);
         let over = queue as f64 > self.tolerated();
         let since = *self.over_since.get_or_insert(at);
@@ -308,15 +330,17 @@ impl Estimator {
                     self.full_at = self.before_cut.1;
                     State::Growing
                 } else {
-                    self.cut(queue, in_vain + 1);
+                    self.cut(queue, in_vain + 1, at);
                     State::Draining { since: at, peak: queue, in_vain: in_vain + 1 }
                 }
             }
             _ if full => {
-                self.cut(queue, 0);
+                self.cut_blind = hidden > 0;
+                self.cut(queue, 0, at);
                 State::Draining { since: at, peak: queue, in_vain: 0 }
             }
             State::Draining { since, .. } => {
+                self.cut_blind = false;
                 if self.newest_sent < since {
                     // Gone before the cut could have any effect: it was not our queue.
                     self.rate = self.before_cut.0;
@@ -356,9 +380,21 @@ impl Estimator {
         true
     }
 
+    /// What the link carries now that it is full, in bit/s: what arrives – or, while a large frame is on
+    /// its way, which is reported when it is whole, the most that arrived of late.
+    fn carried(&self, at: i64) -> f64 {
+        let now = self.received.per_second() * 8.0;
+        let large = |&(sent, wire): &(i64, u64)| wire > LARGE && at - sent < WHOLE_BY;
+        if self.sent.values().any(large) {
+            now.max(-self.received_peak.least().unwrap_or(0) as f64)
+        } else {
+            now
+        }
+    }
+
     /// The link is full: what arrives is what it carries.
-    fn cut(&mut self, queue: i64, in_vain: u32) {
-        let received = (self.received.per_second() * 8.0).min(self.rate);
+    fn cut(&mut self, queue: i64, in_vain: u32, at: i64) {
+        let received = self.carried(at).min(self.rate);
         let part = match queue {
             ..60_000 if in_vain == 0 => 0.85,
             ..150_000 => 0.7,
@@ -385,6 +421,8 @@ impl Estimator {
             State::Starting => 2.0,
             // Gently where the link was last full, faster the longer nothing is in the way.
             _ if self.full_at.is_some_and(|f| (0.9 * f..1.08 * f).contains(&self.rate)) => 1.05,
+            // Far below, what was cut was more than had to be.
+            _ if self.full_at.is_some_and(|f| self.rate < 0.6 * f) => 1.5,
             _ => (1.04 + 0.1 * self.undisturbed).min(1.8),
         };
         self.undisturbed += seconds;
