@@ -39,7 +39,7 @@ const MANY: usize = 4;
 /// … and from so many on 60.
 const CROWD: usize = 7;
 /// What writing a picture takes on a narrow path.
-const WRITING: Duration = Duration::from_millis(60);
+const WRITING: Duration = Duration::from_millis(100);
 /// Budgets are looked at again at least this often.
 const BUDGETS_EVERY: Duration = Duration::from_millis(200);
 

@@ -27,8 +27,10 @@ const FEW: usize = 25;
 const BEGINNING: Duration = Duration::from_secs(2);
 const TIMES_MEAN: u32 = 4;
 
-/// Packets of one second, more or less: one hump of the delay, and what it leaves.
+/// Packets of one second, more or less: one hump of the delay, and what it leaves …
 const HUMP: Duration = Duration::from_secs(1);
+/// … of which so many are put up with in the window (two cost up to 2 % of the sound on paths that have them often).
+const HUMPS: usize = 1;
 /// The answer is thought over this often.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -61,9 +63,9 @@ impl Spread {
         }
     }
 
-    /// The delay that all but one in two hundred packets keep within. A path that was late once, for
-    /// a moment – a queue that came and went –, is not waited for: it would cost everybody the
-    /// next eight seconds for a second that is over.
+    /// The delay that all but one in two hundred packets keep within. A path that was late
+    /// once, for a moment – a queue that came and went –, is not waited for: it would cost everybody
+    /// the next eight seconds for a second that is over.
     pub(super) fn most(&self) -> Duration {
         self.most
     }
@@ -80,25 +82,29 @@ impl Spread {
             let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
             return all.max(expected.min(all * 3 / 2));
         }
-        let (bins, rest) = self.without_the_worst_second();
+        let (bins, rest) = self.without_humps();
         if rest < seen / 2 { all } else { all.min(quantile(&bins, rest)) }
     }
 
-    /// The bins, and how many packets there are in them, without the second around the latest packet.
-    fn without_the_worst_second(&self) -> (Vec<u16>, usize) {
-        let worst = self.seen.iter().rev().max_by_key(|(_, bin)| *bin);
+    /// The bins, and how many packets there are in them, without the seconds around the latest packets.
+    fn without_humps(&self) -> (Vec<u16>, usize) {
         let mut bins = self.bins.clone();
-        let Some((at, _)) = worst else { return (bins, 0) };
-        let apart = |other: Instant| {
-            other.saturating_duration_since(*at).max(at.saturating_duration_since(other))
-        };
-        let hump = self.seen.iter().filter(|(other, _)| apart(*other) <= HUMP / 2);
-        let mut gone = 0;
-        for (_, bin) in hump {
-            bins[usize::from(*bin)] -= 1;
-            gone += 1;
+        let mut rest: Vec<(Instant, u8)> = self.seen.iter().copied().collect();
+        for _ in 0..HUMPS {
+            let Some((at, _)) = rest.iter().rev().max_by_key(|(_, bin)| *bin).copied() else {
+                break;
+            };
+            rest.retain(|(other, bin)| {
+                let apart =
+                    other.saturating_duration_since(at).max(at.saturating_duration_since(*other));
+                let kept = apart > HUMP / 2;
+                if !kept {
+                    bins[usize::from(*bin)] -= 1;
+                }
+                kept
+            });
         }
-        (bins, self.seen.len() - gone)
+        (bins, rest.len())
     }
 
     /// Forgets all.
@@ -139,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hump_that_is_over_is_not_waited_for_but_two_are() {
+    fn a_hump_that_is_over_is_not_waited_for_but_a_path_that_has_them_often_is() {
         let run = |humps: &[u64]| {
             let (t0, mut spread) = (Instant::now(), Spread::default());
             for i in 0..400u64 {
@@ -152,7 +158,7 @@ mod tests {
             spread.most()
         };
         assert!(run(&[100]) <= ms(60), "{:?}", run(&[100]));
-        assert!(run(&[100, 250]) >= ms(250), "{:?}", run(&[100, 250]));
+        assert!(run(&[50, 200, 350]) >= ms(250), "{:?}", run(&[50, 200, 350]));
     }
 
     #[test]

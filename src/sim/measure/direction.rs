@@ -372,7 +372,7 @@ mod tests {
         for at in (0..3_000_000).step_by(10_000) {
             let held = u64::clamp(at, 1_000_000, 1_050_000) - 1_000_000;
             let cut = if at > 2_000_000 { 30_000 } else { 0 };
-            direction.heard(at, 100_000 + held - cut);
+            direction.heard(at, 100_000 + held - cut, 0);
         }
         let ear = direction.ear();
         assert_eq!(ear.heard_at(500_000), Some(600_000));
