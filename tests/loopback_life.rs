@@ -57,7 +57,8 @@ fn a_line_of_ones_own_is_shared_by_all_one_sends() {
     );
     let report = played(&format!("{text}[link]\ndelay_ms = 20\n"));
     let up = |index: usize| report.participants[index].wire.up_kbps;
-    assert!(up(1) <= 150.0, "{} kbit/s of ben's", up(1));
+    // What the queue drops at the beginning was sent, too.
+    assert!(up(1) <= 190.0, "{} kbit/s of ben's", up(1));
     assert!(up(0) > 200.0 && up(2) > 200.0, "the others have no such line");
 }
 

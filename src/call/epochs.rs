@@ -27,7 +27,7 @@ const AHEAD: Duration = Duration::from_secs(1);
 pub const MAX_AHEAD: usize = 128;
 /// Nobody would paint a picture so late, but those after it build on it: until then a repair is
 /// cheaper than a keyframe.
-const FRAME_DEADLINE: Duration = Duration::from_millis(1000);
+const FRAME_DEADLINE: Duration = Duration::from_millis(800);
 /// A keyframe is worth waiting for.
 const KEYFRAME_DEADLINE: Duration = Duration::from_millis(1500);
 /// A sealed object as it goes out, for the estimator.

@@ -30,6 +30,9 @@ const MAX_KIDS: usize = 16;
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
 /// How often what is to be sent again is thought over.
 const REPLAN_EVERY: Duration = Duration::from_millis(400);
+/// Rate to begin with where the line is shown a constant one, in bit/s: enough for any picture of an
+/// ordinary tile.
+const CONSTANT_START: u64 = 300_000;
 /// Share of the rate that copies of sound may take where nothing is left over …
 const SOUND_SHARE: f64 = 0.2;
 /// … and copies of pictures.
@@ -127,6 +130,11 @@ impl Feedback {
     fn look_at_width(&mut self, rate: u64) -> Option<bool> {
         let thin = rate < if self.thin { WIDE_AGAIN } else { THIN };
         (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
+    }
+
+    /// What is sent must not depend on what was found worth sending before.
+    pub(super) fn constant(&mut self) {
+        self.estimator.start_at(CONSTANT_START);
     }
 
     /// So many paths share our line.

@@ -291,7 +291,11 @@ impl Call {
         peer.feedback = Feedback::new(now.mono);
         let others = self.peers.connected().count();
         let Some(peer) = self.peers.members.get_mut(&member) else { return };
-        peer.feedback.share(others);
+        if self.config.constant_rate {
+            peer.feedback.constant();
+        } else {
+            peer.feedback.share(others);
+        }
         if up.dialled && !peer.addresses.contains(&up.remote) {
             peer.addresses.insert(0, up.remote);
         }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// One block.
 const TICK: Duration = Duration::from_millis(10);
 
+/// After so long without a tick, what was waiting to be played is no longer the present.
+const STOOD_STILL: Duration = Duration::from_millis(500);
 /// Ticks after which the processor is told again what the devices say of their delay.
 const EXPECT_EVERY: u64 = 100;
 
@@ -184,8 +186,12 @@ impl Side for AudioSide {
 
     fn step(&mut self, now: Now, out: &mut Vec<AudioEvent>) {
         // After a stall (suspended machine) go on from now, rather than replay the past.
-        if now.mono.saturating_duration_since(self.tick) > Duration::from_millis(200) {
+        let behind = now.mono.saturating_duration_since(self.tick);
+        if behind > Duration::from_millis(200) {
             self.tick = now.mono;
+        }
+        if behind > STOOD_STILL {
+            self.engine.stood_still();
         }
         while self.tick <= now.mono {
             self.tick += TICK;

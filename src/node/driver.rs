@@ -498,7 +498,7 @@ impl Node {
             let each = if self.call.sends_copies(id) { 2 } else { 1 };
             let under_way = (rtt + WRITING).as_millis();
             let normal = each * (2 + under_way * u128::from(self.decifps) / 10_000);
-            if (link.frames_in_flight() as u128) < normal.min(16) {
+            if (link.frames_in_flight() as u128) < normal.min(24) {
                 ready.insert(id);
             }
         }

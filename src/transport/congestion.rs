@@ -20,6 +20,8 @@ const FLOOR: u64 = 16 * 1024;
 const SLACK: Duration = Duration::from_millis(50);
 /// The round trip may be twice its shortest and this longer before the window stops following.
 const LONGER: Duration = Duration::from_millis(100);
+/// Acknowledgements so much later than the path is long are waited for.
+const LATE_ACKS: Duration = Duration::from_secs(3);
 /// How long the window stays open without any acknowledgement. Without this, an outage would fill
 /// the window and silence the sender until a probe timer (backing off by powers of two) fires,
 /// long after the path is back.
@@ -83,13 +85,17 @@ struct Window {
 impl Window {
     fn bytes(&self) -> u64 {
         // A queue of our own making lengthens the round trip; following it without limit would
-        // lengthen the queue. A path that really became longer still gets its share.
+        // lengthen the queue. A path that really became longer still gets its share, and where only
+        // the acknowledgements are late – somebody's upload in the other direction –, sending goes
+        // on at the rate.
         let rtt = self.rtt.min(2 * self.shortest_rtt + LONGER);
+        let beyond = self.rtt.saturating_sub(rtt).min(LATE_ACKS);
         // While acknowledgements come, this stays below one round trip.
         let since = self.unanswered_since.unwrap_or(self.last_sent);
         let silence = self.last_sent.saturating_duration_since(since).min(OUTAGE);
         let span = rtt.max(silence) + SLACK;
-        let bytes = u128::from(self.rate.get()) * 2 * span.as_micros() / 8_000_000;
+        let micros = 2 * span.as_micros() + beyond.as_micros() * 5 / 4;
+        let bytes = u128::from(self.rate.get()) * micros / 8_000_000;
         FLOOR.max(u64::try_from(bytes).unwrap_or(u64::MAX)).min(u64::from(u32::MAX))
     }
 }
@@ -174,6 +180,24 @@ mod tests {
             controller.on_congestion_event(start, start, true, 100_000);
         }
         assert_eq!(controller.window(), 300_000);
+    }
+
+    #[test]
+    fn late_acknowledgements_do_not_throttle_below_the_rate() {
+        let start = tokio::time::Instant::now().into_std();
+        let rate = SharedRate::new(800_000);
+        let window = |rtt: u64| {
+            let rtt = Duration::from_millis(rtt);
+            let shortest_rtt = Duration::from_millis(60);
+            let rate = rate.clone();
+            Window { rate, rtt, shortest_rtt, last_sent: start, unanswered_since: None }.bytes()
+        };
+        // 100 kB/s × 2 × (60 ms + 50 ms), and then what flows in the time acknowledgements take.
+        assert_eq!(window(60), 22_000);
+        for rtt in [1_000, 2_000, 3_000] {
+            assert!(window(rtt) >= 100 * rtt, "{rtt} ms");
+        }
+        assert_eq!(window(60_000), window(10_000));
     }
 
     #[test]

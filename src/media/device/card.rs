@@ -287,6 +287,7 @@ mod tests {
         let figures = *speaker.expect("ticked").figures().lock().expect("one thread");
         assert_eq!((figures.underruns, figures.skipped), (0, 0));
         let (least, most) = figures.waited.expect("settled");
-        assert!(most - least <= Duration::from_millis(10), "{least:?} to {most:?}");
+        // A reserve filled at the start is taken down by resampling, at 0.6 ms a second.
+        assert!(most - least <= Duration::from_millis(20), "{least:?} to {most:?}");
     }
 }

@@ -144,6 +144,12 @@ impl AudioEngine {
         self.mixer.mix(&blocks)
     }
 
+    /// This machine stood still for a while: what waited is left out, and playing begins anew with what
+    /// comes.
+    pub fn stood_still(&mut self) {
+        self.members.values_mut().for_each(Voice::stood_still);
+    }
+
     /// Forgets a member who left.
     pub fn forget(&mut self, member: MemberId) {
         self.members.remove(&member);

@@ -266,7 +266,7 @@ impl VideoRecv {
                 }
             }
         }
-        if let (Some(picture), Some(zero)) = (&newest, sound) {
+        if let (Some(picture), Some(zero)) = (&newest, self.sync.zero()) {
             // What was waiting while this machine stood still is decoded, for what follows builds on
             // it, but nobody wants to see it any more.
             let due = zero.checked_add(Duration::from_micros(picture.at.0.min(1 << 50)));

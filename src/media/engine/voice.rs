@@ -89,6 +89,14 @@ impl Voice {
         self.jitter.push(packet, now);
     }
 
+    /// What waits is not the present any more.
+    pub(super) fn stood_still(&mut self) {
+        self.jitter.stood_still();
+        self.queue.clear();
+        self.past.clear();
+        (self.zero, self.made_up, self.playing) = (None, false, false);
+    }
+
     /// The instant at which media time zero is (would be) heard, while this member is.
     pub(super) fn zero(&self) -> Option<Instant> {
         self.zero

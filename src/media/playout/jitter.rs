@@ -26,9 +26,9 @@ use std::time::{Duration, Instant};
 pub const BOUND: Duration = Duration::from_millis(500);
 /// Nobody waits longer than this from capture, whatever the jitter: talking would turn into taking
 /// turns.
-const LONGEST: Duration = Duration::from_millis(350);
+const LONGEST: Duration = Duration::from_millis(400);
 /// What comes late is played whole as long as nobody waits for it by more than this beyond the usual.
-const BEYOND: Duration = Duration::from_millis(100);
+const BEYOND: Duration = Duration::from_millis(150);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.
@@ -438,6 +438,13 @@ impl AudioJitter {
     fn begin_at(&mut self, seq: u32, at: MediaTime) {
         (self.next, self.next_at) = (seq, at);
         (self.waited_ms, self.hole_ms, self.played) = (0, 0, 0);
+    }
+
+    /// The player stood still: everything held is the past.
+    pub fn stood_still(&mut self) {
+        if self.state != State::Idle {
+            self.stop();
+        }
     }
 
     fn stop(&mut self) {

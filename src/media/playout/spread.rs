@@ -80,7 +80,7 @@ impl Spread {
         if now.saturating_duration_since(first) < BEGINNING {
             let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
             let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
-            return all.max(expected.min(all * 3 / 2));
+            return all.max(expected.min(all * 3 / 2)).min(BIN * BINS as u32);
         }
         let (bins, rest) = self.without_humps();
         if rest < seen / 2 { all } else { all.min(quantile(&bins, rest)) }

@@ -44,6 +44,11 @@ impl AvSync {
         self.sound = Some((zero, now));
     }
 
+    /// When the sound of media time zero was (would have been) heard, as last known.
+    pub fn zero(&self) -> Option<Instant> {
+        self.sound.map(|(zero, _)| zero)
+    }
+
     /// When the picture captured at `at` is due.
     pub fn due(&self, at: MediaTime, now: Instant) -> Due {
         let wait = Duration::from_micros(at.0.min(1 << 50));

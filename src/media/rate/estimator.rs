@@ -103,6 +103,8 @@ pub struct Estimator {
     /// Time from sending to hearing of it, least of the last ten seconds.
     round: LeastOf,
     rate: f64,
+    /// Where it began: so much is taken for granted.
+    start: u64,
     state: State,
     /// Received rate when the link was last found full.
     full_at: Option<f64>,
@@ -164,6 +166,7 @@ impl Estimator {
             jitter: FIRST_JITTER,
             round: LeastOf::new(10_000_000),
             rate: START_BPS as f64,
+            start: START_BPS,
             state: State::Starting,
             full_at: None,
             first_sent: None,
@@ -180,6 +183,12 @@ impl Estimator {
             cut_blind: false,
             moved_at: 0,
         }
+    }
+
+    /// Starts at this rate, in bit/s, instead of [`START_BPS`].
+    pub fn start_at(&mut self, bits_per_second: u64) {
+        self.start = bits_per_second;
+        self.rate = bits_per_second as f64;
     }
 
     /// So many paths, this one among them, leave by one line: each starts with its share of what two would
@@ -474,7 +483,7 @@ impl Estimator {
     /// in the last seconds (or the start rate), since nothing above that was tried.
     pub fn rate_bps(&self, now: Instant) -> u64 {
         let tried = -self.sent_peak.least().unwrap_or(0);
-        let most = u64::try_from(tried * 3 / 2).unwrap_or(0).max(START_BPS);
+        let most = u64::try_from(tried * 3 / 2).unwrap_or(0).max(self.start);
         match self.feedback(now) {
             Feedback::Fresh => (self.rate as u64).clamp(FLOOR_BPS, most),
             _ => FLOOR_BPS,
@@ -487,7 +496,10 @@ impl Estimator {
         let rate = self.rate_bps(now);
         match (self.state, self.full_at) {
             (State::Starting, _) if !self.longer() => rate * 2,
-            (_, Some(full)) => rate.min(((full * 1.1) as u64).max(FLOOR_BPS)),
+            // What was got through since proves more.
+            (_, Some(full)) if (rate as f64) < 1.3 * full => {
+                rate.min(((full * 1.1) as u64).max(FLOOR_BPS))
+            }
             _ => rate,
         }
     }
