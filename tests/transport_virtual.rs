@@ -77,7 +77,9 @@ async fn traffic(net: &Network, seconds: u64) -> (usize, usize) {
             LinkEvent::Control(_) => messages += 1,
             LinkEvent::Up(_) => panic!("twice up"),
             LinkEvent::Down(why) => {
-                assert_eq!(why, LinkDown::ClosedByPeer(close::LEFT));
+                // The one packet that says so may be lost; then the peer knows of no connection.
+                let told = [LinkDown::ClosedByPeer(close::LEFT), LinkDown::Network];
+                assert!(told.contains(&why), "{why:?}");
                 break;
             }
         }

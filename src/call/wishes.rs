@@ -131,6 +131,13 @@ impl Call {
 
     /// Sequencer: one commit at a time, removals at once, the rest in its pace.
     fn serve(&mut self, now: Now) -> Result<(), CallError> {
+        let renewing = |g: &Group| g.granted().is_some_and(|(term, _)| term > g.state().term);
+        if self.group.as_ref().is_some_and(renewing) {
+            // A grant – our own counts – binds us to commit nothing in the present term: when the
+            // next has begun.
+            self.wishes.next_commit = self.wishes.next_commit.max(now.mono + PACE);
+            return Ok(());
+        }
         loop {
             let urgent = self.wishes.proposals == Some(true) || self.order_due();
             if !urgent && self.wishes.next_commit > now.mono {

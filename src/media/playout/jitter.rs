@@ -28,7 +28,7 @@ pub const BOUND: Duration = Duration::from_millis(500);
 /// turns.
 const LONGEST: Duration = Duration::from_millis(400);
 /// What comes late is played whole as long as nobody waits for it by more than this beyond the usual.
-const BEYOND: Duration = Duration::from_millis(150);
+const BEYOND: Duration = Duration::from_millis(200);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.

@@ -31,6 +31,8 @@ const TIMES_MEAN: u32 = 4;
 const HUMP: Duration = Duration::from_secs(1);
 /// … of which so many are put up with in the window (two cost up to 2 % of the sound on paths that have them often).
 const HUMPS: usize = 1;
+/// A hump is this much later than all that is not.
+const STANDS_OUT: Duration = Duration::from_millis(60);
 /// The answer is thought over this often.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -75,7 +77,7 @@ impl Spread {
         if seen < FEW {
             return Duration::ZERO;
         }
-        let all = quantile(&self.bins, seen);
+        let all = quantile(&self.bins, seen, LATE);
         let first = self.seen.front().map_or(now, |(at, _)| *at);
         if now.saturating_duration_since(first) < BEGINNING {
             let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
@@ -83,7 +85,9 @@ impl Spread {
             return all.max(expected.min(all * 3 / 2)).min(BIN * BINS as u32);
         }
         let (bins, rest) = self.without_humps();
-        if rest < seen / 2 { all } else { all.min(quantile(&bins, rest)) }
+        let without = quantile(&bins, rest, LATE * 0.75);
+        // Where delays vary all the time, the worst second is one of many.
+        if rest < seen / 2 || without + STANDS_OUT > all { all } else { without }
     }
 
     /// The bins, and how many packets there are in them, without the seconds around the latest packets.
@@ -113,9 +117,9 @@ impl Spread {
     }
 }
 
-/// The delay that all but one in two hundred of so many packets keep within.
-fn quantile(bins: &[u16], seen: usize) -> Duration {
-    let mut late = (seen as f64 * LATE) as usize;
+/// The delay that all but a share of so many packets keep within.
+fn quantile(bins: &[u16], seen: usize, share: f64) -> Duration {
+    let mut late = (seen as f64 * share) as usize;
     for (bin, count) in bins.iter().enumerate().rev() {
         if usize::from(*count) > late {
             return BIN * (bin as u32 + 1);

@@ -60,7 +60,8 @@ const NARROW_START: f64 = 64_000.0;
 /// Losses of this share and more are a path that carries next to nothing, whatever the delay says.
 const NEARLY_ALL: f64 = 0.75;
 
-/// A frame of so many bytes on the wire takes long enough to matter …
+/// A frame of so many bytes on the wire, which takes 0.4 s and more at the rate of what arrives besides,
+/// hides what really arrives …
 const LARGE: u64 = 4_000;
 /// … for so long at most, in µs.
 const WHOLE_BY: i64 = 1_500_000;
@@ -393,7 +394,9 @@ impl Estimator {
     /// its way, which is reported when it is whole, the most that arrived of late.
     fn carried(&self, at: i64) -> f64 {
         let now = self.received.per_second() * 8.0;
-        let large = |&(sent, wire): &(i64, u64)| wire > LARGE && at - sent < WHOLE_BY;
+        let large = |&(sent, wire): &(i64, u64)| {
+            wire > LARGE && at - sent < WHOLE_BY && wire as f64 * 8.0 > 0.4 * now
+        };
         if self.sent.values().any(large) {
             now.max(-self.received_peak.least().unwrap_or(0) as f64)
         } else {

@@ -343,7 +343,8 @@ fn what_is_only_late_is_played_whole_and_the_wait_shrinks_again() {
     let stats = player.jitter.stats();
     assert!((100..=180).contains(&stats.concealed_ms), "{stats:?}");
     assert_eq!((stats.late, stats.skipped_ms), (0, 0));
-    assert!(player.jitter.waiting().unwrap() > ms(180));
+    let waits = player.jitter.waiting().unwrap();
+    assert!(waits > ms(100), "{waits:?}: it shrinks already");
     player.run(17_500, &mut packets);
     assert_eq!(player.jitter.stats().concealed_ms, stats.concealed_ms);
     let waits = player.jitter.waiting().unwrap();
