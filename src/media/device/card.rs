@@ -2,7 +2,7 @@
 //!
 //! No two crystals run alike: a card that says 48 kHz takes and plays a few samples a second more or
 //! less by any other clock. Between card and program lie the same rings as of a real one
-//! ([`ring`](super::ring)), so whatever makes up for the difference there is what a simulation
+//! (`ring`), so whatever makes up for the difference there is what a simulation
 //! measures.
 
 use super::ring::{Intake, Outlet, ring};

@@ -61,7 +61,7 @@ pub fn lengthen(sound: &mut Vec<f32>, care: Care, quiet: f32) -> usize {
 }
 
 /// Joins `new` to `tail`, the made-up continuation of what was played before it: they overlap for
-/// `overlap` samples where they are most alike, at most [`LONGEST`] samples into the tail (after
+/// `overlap` samples where they are most alike, at most `LONGEST` samples into the tail (after
 /// NetEq's merging). What is to be played is returned: as much of the tail as that takes, the
 /// blend, the rest of `new`.
 pub fn merge(tail: &[f32], new: &[f32], overlap: usize) -> Vec<f32> {

@@ -59,7 +59,7 @@ impl Track {
     }
 }
 
-/// Mean intelligibility of `said` in `heard`, piece by piece, each [aligned](align()): playing may
+/// Mean intelligibility of `said` in `heard`, piece by piece, each aligned: playing may
 /// have been stretched in between. `None` when nobody spoke.
 pub fn intelligibility(said: &Track, heard: &Track, direction: &Direction) -> Option<f64> {
     let rate = u64::from(stoi::RATE);
