@@ -30,6 +30,8 @@ pub(super) fn make_room(model: &Model, area: Rect) -> (Rect, Rect) {
 
 /// Cells of a small plot: as many seconds.
 const PLOT: usize = 12;
+/// Cells of the figure before it.
+const VALUE: usize = 17;
 
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole, Rect)> {
     let theme = &model.theme;
@@ -44,7 +46,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(TileRole
         (Pane::Security, Screen::Call(call)) => {
             (strings::SECURITY, airy(security(theme, &call.security), area))
         }
-        (Pane::Stats, Screen::Call(call)) => (strings::STATS, stats(theme, call)),
+        (Pane::Stats, Screen::Call(call)) => (strings::STATS, stats(theme, call, area)),
         _ => return Vec::new(),
     };
     pen::boxed(buf, area, theme, title, &rows, strings::MORE);
@@ -220,13 +222,19 @@ fn key_holder(theme: &Theme, person: &PersonInfo) -> Vec<Row> {
     rows
 }
 
-fn stats(theme: &Theme, call: &CallScreen) -> Vec<Row> {
+fn stats(theme: &Theme, call: &CallScreen, area: Rect) -> Vec<Row> {
+    // A frame, label and value; a plot takes what is left of the line, or nothing.
+    let left = usize::from(area.width).saturating_sub(4 + 13 + VALUE);
+    let cells = if left < 4 { 0 } else { left.min(PLOT) };
     let pair = |label: &str, value: String| -> Row {
         vec![(format!("  {label:<11}"), theme.dim), (value, theme.text)]
     };
     let drawn = |label: &str, value: String, plot: &Plot| -> Row {
-        let mut row = pair(label, format!("{value:<16}"));
-        row.push((pen::plot(plot, PLOT), theme.dim));
+        if cells == 0 {
+            return pair(label, value);
+        }
+        let mut row = pair(label, format!("{value:<VALUE$}"));
+        row.push((pen::plot(plot, cells), theme.dim));
         row
     };
     let ms = |value: Option<u32>| value.map_or("–".into(), |v| format!("{v} ms"));
