@@ -1,5 +1,6 @@
 //! The last half minute of each member's figures, for the small plots in the figures pane.
 
+use crate::app::figures::EVERY;
 use crate::node::NodeView;
 use crate::tui::model::{PeerPlots, Plot};
 use crate::wire::link::MemberId;
@@ -8,8 +9,6 @@ use std::time::{Duration, Instant};
 
 /// One value a second, so many of them.
 const SECONDS: usize = 30;
-/// Between two values.
-const EVERY: Duration = Duration::from_secs(1);
 
 /// Every member's.
 #[derive(Debug, Default)]

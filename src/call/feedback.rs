@@ -359,10 +359,11 @@ impl Call {
     pub(super) fn take_report(&mut self, from: MemberId, report: &Report, now: Now) {
         let link = self.peers.link(from);
         let Some(feedback) = self.peers.feedback(from) else { return };
-        feedback.estimator.on_report(report, now.mono);
-        for entry in &report.entries {
+        // Once each, and only what was sent: a report may say anything, as often as it likes.
+        for entry in report.entries.iter().filter(|e| feedback.estimator.awaits(e.kid, e.ctr)) {
             feedback.fates.arrived(entry.kid, entry.ctr);
         }
+        feedback.estimator.on_report(report, now.mono);
         let round = feedback.estimator.round_trip().unwrap_or(Duration::from_millis(200));
         if feedback.estimator.full() {
             feedback.fates.full(now.mono);

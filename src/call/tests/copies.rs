@@ -18,6 +18,18 @@ fn bring(world: &mut World, party: usize, of: u32, bytes: Bytes) {
     world.input(party, Input::Link(link, LinkEvent::Datagram(bytes)));
 }
 
+/// Ben's frame, which Cleo heard and Ada did not.
+fn unheard() -> (World, Bytes) {
+    let mut world = World::three();
+    world.carried.clear();
+    world.partition(&[0], &[1]);
+    world.audio(1, 3);
+    world.run(Duration::from_millis(100));
+    assert_eq!((world.heard(0, 3), world.heard(2, 3)), (0, 1));
+    let frame = sound(&world);
+    (world, frame)
+}
+
 #[test]
 fn a_copy_of_what_arrived_is_heard_once_and_is_no_attack() {
     let mut world = World::three();
@@ -36,13 +48,7 @@ fn a_copy_of_what_arrived_is_heard_once_and_is_no_attack() {
 
 #[test]
 fn a_lost_packet_is_heard_from_its_copy_and_the_late_original_is_a_replay() {
-    let mut world = World::three();
-    world.carried.clear();
-    world.partition(&[0], &[1]);
-    world.audio(1, 3);
-    world.run(Duration::from_millis(100));
-    let frame = sound(&world);
-    assert_eq!((world.heard(0, 3), world.heard(2, 3)), (0, 1));
+    let (mut world, frame) = unheard();
     bring(&mut world, 0, 1, encode_copy(&frame));
     assert_eq!(world.heard(0, 3), 1);
     bring(&mut world, 0, 1, frame);
@@ -51,24 +57,14 @@ fn a_lost_packet_is_heard_from_its_copy_and_the_late_original_is_a_replay() {
 
 #[test]
 fn a_copy_on_another_members_connection_is_a_forgery() {
-    let mut world = World::three();
-    world.carried.clear();
-    world.partition(&[0], &[1]);
-    world.audio(1, 3);
-    world.run(Duration::from_millis(100));
-    let frame = sound(&world);
+    let (mut world, frame) = unheard();
     bring(&mut world, 0, 2, encode_copy(&frame));
     assert_eq!((world.heard(0, 3), world.view(0).counters.forged), (0, 1));
 }
 
 #[test]
 fn garbage_marked_as_a_copy_is_dropped_and_a_mark_marks_once() {
-    let mut world = World::three();
-    world.carried.clear();
-    world.partition(&[0], &[1]);
-    world.audio(1, 3);
-    world.run(Duration::from_millis(100));
-    let frame = sound(&world);
+    let (mut world, frame) = unheard();
     let before = world.view(0).counters;
     bring(&mut world, 0, 1, Bytes::from_static(&[COPY]));
     bring(&mut world, 0, 1, encode_copy(&encode_copy(&frame)));

@@ -66,6 +66,11 @@ const LARGE: u64 = 4_000;
 /// … for so long at most, in µs.
 const WHOLE_BY: i64 = 1_500_000;
 
+/// Near what the link carried when it was full, a large frame goes this much faster than that …
+const AT_FULL: f64 = 1.2;
+/// … and so far beyond it, what was full then says nothing any more.
+const BEYOND_FULL: f64 = 1.3;
+
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feedback {
@@ -260,6 +265,11 @@ impl Estimator {
         self.sent_recently.advance(at);
         let copies = self.copied_recently.sum() * 8;
         (copies, (self.sent_recently.sum() * 16).saturating_sub(copies))
+    }
+
+    /// Was this sent, and not reported yet?
+    pub fn awaits(&self, kid: u16, ctr: u64) -> bool {
+        self.sent.contains_key(&(kid, ctr))
     }
 
     /// The receiver reported.
@@ -494,16 +504,15 @@ impl Estimator {
     }
 
     /// How fast a large frame may go, in bit/s: what the link carried when it was last full; twice the
-    /// rate while it never was – waiting for a first keyframe is worse than a queue for a moment.
+    /// rate where it was never full, or carried clearly more since – a picture that is late is worse
+    /// than a queue for a moment.
     pub fn pace_bps(&self, now: Instant) -> u64 {
         let rate = self.rate_bps(now);
-        match (self.state, self.full_at) {
-            (State::Starting, _) if !self.longer() => rate * 2,
-            // What was got through since proves more.
-            (_, Some(full)) if (rate as f64) < 1.3 * full => {
-                rate.min(((full * 1.1) as u64).max(FLOOR_BPS))
-            }
-            _ => rate,
+        let near = self.full_at.filter(|full| (rate as f64) < BEYOND_FULL * full);
+        match near {
+            Some(full) => rate.min(((full * AT_FULL) as u64).max(FLOOR_BPS)),
+            None if self.longer() => rate,
+            None => rate * 2,
         }
     }
 
