@@ -67,7 +67,7 @@ const LARGE: u64 = 4_000;
 const WHOLE_BY: i64 = 1_500_000;
 
 /// Near what the link carried when it was full, a large frame goes this much faster than that …
-const AT_FULL: f64 = 1.2;
+const AT_FULL: f64 = 1.1;
 /// … and so far beyond it, what was full then says nothing any more.
 const BEYOND_FULL: f64 = 1.3;
 
