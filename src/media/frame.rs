@@ -86,8 +86,6 @@ pub struct CodedAudio {
     pub level: u8,
     /// The Opus packet (RFC 6716); constant size while the rate is unchanged.
     pub bytes: Bytes,
-    /// A repeated earlier packet (`seq − 1`), when redundancy by duplication is on.
-    pub previous: Option<Bytes>,
 }
 
 /// One H.264 access unit in Annex B form.

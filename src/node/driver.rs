@@ -460,7 +460,6 @@ impl Node {
                 } else {
                     0
                 },
-                duplicate: false,
             };
             // One stream of sound for all: the thinnest path decides.
             audio = Some(audio.map_or(settings, |a| thinner(a, settings)));
@@ -681,6 +680,5 @@ fn thinner(a: AudioSettings, b: AudioSettings) -> AudioSettings {
         bps: a.bps.min(b.bps),
         millis: a.millis.max(b.millis),
         loss_pct: a.loss_pct.max(b.loss_pct),
-        duplicate: a.duplicate || b.duplicate,
     }
 }

@@ -5,7 +5,7 @@
 //! off, which leaves lip sync and latency figures exact to well under a millisecond, and four
 //! bytes last for 37 hours.
 //!
-//! Audio: `previous? (1 bit) ‖ level (7 bits)`, then a varint of `drift · 8 + padded? · 4 + length
+//! Audio: `0 (1 bit) ‖ level (7 bits)`, then a varint of `drift · 8 + padded? · 4 + length
 //! code` (lengths 10, 20, 40, 60 ms), the time, the previous packet behind its length if there is
 //! one, and the packet – behind its length if padded, else to the end. `drift` is the zigzag
 //! distance of the packet's number from the number it would have if every packet since time 0 had
@@ -72,16 +72,10 @@ pub fn encode_audio(packet: &CodedAudio, pad_to: usize) -> Vec<u8> {
     let ticks = ticks(packet.at);
     let drift = zigzag(expected(ticks, code).wrapping_sub(i64::from(packet.seq)));
     let padded = pad_to > 0;
-    let previous = packet.previous.as_ref();
-    let mut w = Writer::with_capacity(
-        pad_to.max(20 + packet.bytes.len() + previous.map_or(0, |p| p.len())),
-    );
-    w.u8(u8::from(previous.is_some()) << 7 | packet.level.min(127));
+    let mut w = Writer::with_capacity(pad_to.max(20 + packet.bytes.len()));
+    w.u8(packet.level.min(127));
     w.varint(drift << 3 | u64::from(padded) << 2 | code as u64);
     w.varint(ticks);
-    if let Some(previous) = previous {
-        w.prefixed(previous);
-    }
     if padded {
         w.prefixed(&packet.bytes);
         w.zeros(pad_to.saturating_sub(w.len()));
@@ -164,6 +158,9 @@ pub fn decode(stream: StreamKind, opened: &[u8]) -> Result<Coded, ParseError> {
 fn audio(opened: &[u8]) -> Result<CodedAudio, ParseError> {
     let mut r = Reader::new(opened);
     let first = r.u8()?;
+    if first > 127 {
+        return Err(ParseError::Invalid("level"));
+    }
     let second = r.varint()?;
     let code = (second & 3) as usize;
     let ticks = r.varint()?;
@@ -171,10 +168,6 @@ fn audio(opened: &[u8]) -> Result<CodedAudio, ParseError> {
         .checked_sub(unzigzag(second >> 3))
         .and_then(|seq| u32::try_from(seq).ok())
         .ok_or(ParseError::Invalid("packet number"))?;
-    let previous = match first >> 7 {
-        0 => None,
-        _ => Some(Bytes::copy_from_slice(r.prefixed("Opus packet", OPUS_CAP)?)),
-    };
     let bytes = if second & 4 == 0 {
         r.rest("Opus packet", OPUS_CAP)?
     } else {
@@ -186,9 +179,8 @@ fn audio(opened: &[u8]) -> Result<CodedAudio, ParseError> {
         seq,
         at: media_time(ticks)?,
         millis: MILLIS.get(code).copied().unwrap_or(20),
-        level: first & 127,
+        level: first,
         bytes: Bytes::copy_from_slice(bytes),
-        previous,
     })
 }
 
@@ -263,15 +255,15 @@ mod tests {
 
     fn packet() -> impl Strategy<Value = CodedAudio> {
         let bytes = || vec(any::<u8>(), 0..=OPUS_CAP).prop_map(Bytes::from);
-        (any::<u32>(), 0u64..1 << 50, 0usize..4, 0u8..128, bytes(), proptest::option::of(bytes()))
-            .prop_map(|(seq, ticks, code, level, bytes, previous)| CodedAudio {
+        (any::<u32>(), 0u64..1 << 50, 0usize..4, 0u8..128, bytes()).prop_map(
+            |(seq, ticks, code, level, bytes)| CodedAudio {
                 seq,
                 at: MediaTime(ticks * TICK_US),
                 millis: MILLIS[code],
                 level,
                 bytes,
-                previous,
-            })
+            },
+        )
     }
 
     fn picture() -> impl Strategy<Value = CodedVideo> {
@@ -364,7 +356,6 @@ mod tests {
                 millis: 20,
                 level: 127,
                 bytes: Bytes::from_static(&[0; 60]),
-                previous: None,
             };
             assert!(encode_audio(&audio, 0).len() <= 60 + 7);
             let video = CodedVideo {
@@ -388,7 +379,6 @@ mod tests {
             millis: 20,
             level: 20,
             bytes: Bytes::from_static(&[1; 60]),
-            previous: None,
         };
         let silence = CodedAudio { level: 127, ..speech.clone() };
         assert_eq!(encode_audio(&speech, 0).len(), encode_audio(&silence, 0).len());

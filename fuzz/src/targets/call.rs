@@ -309,7 +309,6 @@ impl Pair {
                     millis: 20,
                     level: 9,
                     bytes: Bytes::from_static(&[1; 60]),
-                    previous: None,
                 };
                 return Input::Coded(Vec::new(), Coded::Audio(audio));
             }

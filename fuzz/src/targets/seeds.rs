@@ -167,9 +167,8 @@ fn media() -> Vec<Vec<u8>> {
         millis: 20,
         level: 30,
         bytes: Bytes::from_static(&[0x48; 60]),
-        previous: None,
     };
-    let doubled = CodedAudio { previous: Some(packet.bytes.clone()), millis: 40, ..packet.clone() };
+    let long = CodedAudio { millis: 40, ..packet.clone() };
     let picture = CodedVideo {
         number: 200,
         at: MediaTime(10_000_000),
@@ -182,7 +181,7 @@ fn media() -> Vec<Vec<u8>> {
     vec![
         encode_audio(&packet, 0),
         encode_audio(&packet, 90),
-        encode_audio(&doubled, 0),
+        encode_audio(&long, 0),
         encode_video(&picture, Padding::None),
         encode_video(&picture, Padding::Multiple(64)),
         encode_video(&odd, Padding::None),

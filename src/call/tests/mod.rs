@@ -428,7 +428,6 @@ impl World {
             millis: 20,
             level: 10,
             bytes: Bytes::from(vec![byte; 60]),
-            previous: None,
         };
         self.input(party, Input::Coded(Vec::new(), Coded::Audio(packet)));
     }

@@ -12,7 +12,6 @@ use crate::media::playout::JitterStats;
 use crate::media::seams::{BLOCK, Pcm};
 use crate::time::MediaTime;
 use crate::wire::link::MemberId;
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -36,13 +35,11 @@ pub struct AudioSettings {
     pub millis: u8,
     /// Loss to prepare for, in per cent: how much of the rate goes to the coarse copy.
     pub loss_pct: u8,
-    /// Send every packet a second time together with its successor.
-    pub duplicate: bool,
 }
 
 impl Default for AudioSettings {
     fn default() -> Self {
-        Self { bps: 24_000, millis: 20, loss_pct: 10, duplicate: false }
+        Self { bps: 24_000, millis: 20, loss_pct: 10 }
     }
 }
 
@@ -86,8 +83,6 @@ struct Sending {
     next_at: Option<i64>,
     gate: Gate,
     seq: u32,
-    /// The last packet and its packet time.
-    previous: Option<(Bytes, u8)>,
 }
 
 impl AudioEngine {
@@ -104,7 +99,6 @@ impl AudioEngine {
                 next_at: None,
                 gate: Gate::new(false),
                 seq: 0,
-                previous: None,
             },
             members: BTreeMap::new(),
             mixer: Mixer::default(),
@@ -229,19 +223,12 @@ impl Sending {
         let level = dsp::level_dbov(&self.pending);
         self.pending.clear();
         let bytes = bytes?;
-        let previous = self
-            .previous
-            .take()
-            .filter(|(_, then)| self.settings.duplicate && *then == millis)
-            .map(|(bytes, _)| bytes);
-        self.previous = Some((bytes.clone(), millis));
         let packet = CodedAudio {
             seq: self.seq,
             at: MediaTime(u64::try_from(self.pending_at).unwrap_or(0)),
             millis,
             level,
             bytes,
-            previous,
         };
         self.seq = self.seq.wrapping_add(1);
         Some(packet)

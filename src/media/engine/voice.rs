@@ -11,7 +11,6 @@ use crate::media::dsp::{self, Care, Comfort, Gate, STRETCHABLE};
 use crate::media::frame::CodedAudio;
 use crate::media::playout::{AudioJitter, Haste, Pace, Pull};
 use crate::media::seams::{BLOCK, Pcm};
-use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 /// Sound is heard this long after its capture, plus the network, devices and codec delay.
@@ -85,7 +84,7 @@ impl Voice {
 
     /// Takes a packet.
     pub(super) fn received(&mut self, packet: CodedAudio, now: Instant) {
-        self.arrived.0 += packet.bytes.len() + packet.previous.as_ref().map_or(0, Bytes::len);
+        self.arrived.0 += packet.bytes.len();
         self.jitter.push(packet, now);
     }
 
@@ -174,12 +173,6 @@ impl Voice {
                 }
                 self.skip(start, skip_ms);
                 self.made_up |= jump;
-            }
-            Pull::Copy { bytes, millis, skip_ms, .. } => {
-                if !self.decode(Some(&bytes), false, millis) {
-                    self.jitter.failed(millis, true);
-                }
-                self.skip(start, skip_ms);
             }
             Pull::Fec { next, millis, skip_ms } => {
                 if !self.decode(Some(&next), true, millis) {

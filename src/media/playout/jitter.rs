@@ -54,17 +54,6 @@ pub enum Pull {
         /// Sound was left out before it: blend, don't join.
         jump: bool,
     },
-    /// The packet is lost, its copy isn't: decode `bytes` as an ordinary packet.
-    Copy {
-        /// The copy sent along with the next packet.
-        bytes: Bytes,
-        /// Capture time of its first sample.
-        at: MediaTime,
-        /// Its length.
-        millis: u8,
-        /// As in [`Pull::Packet`].
-        skip_ms: u8,
-    },
     /// The packet is lost; decode the coarse copy (LBRR) inside its successor.
     Fec {
         /// The successor's bytes. It comes again as [`Pull::Packet`].
@@ -289,16 +278,13 @@ impl AudioJitter {
         }
         let missing = self.missing_millis();
         if let Some(successor) = self.packets.get(&self.next.wrapping_add(1)) {
-            let (bytes, copy) = (successor.bytes.clone(), successor.previous.clone());
+            let next = successor.bytes.clone();
             let at = self.next_at;
             let skip_ms = self.waited_ms.min(u32::from(missing)) as u8;
             self.advance(missing, at, false);
             (self.waited_ms, self.hole_ms) = (0, 0);
             self.stats.recovered_ms += u64::from(missing - skip_ms);
-            return match copy {
-                Some(bytes) => Pull::Copy { bytes, at, millis: missing, skip_ms },
-                None => Pull::Fec { next: bytes, millis: missing, skip_ms },
-            };
+            return Pull::Fec { next, millis: missing, skip_ms };
         }
         if self.packets.is_empty() && self.hole_ms >= STARVED_MS {
             self.stop();
@@ -366,7 +352,7 @@ impl AudioJitter {
         MediaTime(self.next_at.0.saturating_add(u64::from(behind) * 1000))
     }
 
-    /// A recovery promised by [`Pull::Fec`] or [`Pull::Copy`], or a packet, turned out to be
+    /// A recovery promised by [`Pull::Fec`], or a packet, turned out to be
     /// undecodable and was concealed: `millis` of it.
     pub fn failed(&mut self, millis: u8, recovery: bool) {
         self.stats.concealed_ms += u64::from(millis);

@@ -184,7 +184,6 @@ fn forged_as(
         millis: 20,
         level: 10,
         bytes: vec![super::world::voice(as_whom); 60].into(),
-        previous: None,
     };
     let plaintext = crate::wire::media::encode_audio(&said, 0);
     let mut newest = None;

@@ -461,7 +461,6 @@ impl Network {
             millis: 20,
             level: 10,
             bytes: Bytes::copy_from_slice(&serial.to_be_bytes()),
-            previous: None,
         };
         self.input(run, Input::Coded(Vec::new(), Coded::Audio(packet)));
         self.runs[run].speaks = None;

@@ -12,7 +12,6 @@ fn packet(seq: u32, millis: u8) -> CodedAudio {
         millis,
         level: 40,
         bytes: Bytes::from(seq.to_be_bytes().to_vec()),
-        previous: None,
     }
 }
 
@@ -78,7 +77,6 @@ impl Player {
                     self.recovered.push(seq);
                     (Some(seq), millis - skip_ms)
                 }
-                Pull::Copy { millis, skip_ms, .. } => (None, millis - skip_ms),
                 Pull::Conceal { millis } => (None, millis),
                 Pull::Silence => {
                     silent = true;
@@ -306,20 +304,6 @@ fn a_sender_that_starts_over_is_heard_again() {
     player.run(9000, &mut packets);
     let real = player.played[700..].iter().flatten().count();
     assert!(real > 140, "{real}");
-}
-
-#[test]
-fn copies_sent_along_replace_lost_packets() {
-    let mut player = Player::new();
-    let mut packets = stream(100, 20, 5);
-    for (_, p) in &mut packets {
-        p.previous = Some(Bytes::from_static(b"copy"));
-    }
-    packets.retain(|(_, p)| p.seq % 2 == 0);
-    player.run(1900, &mut packets);
-    let stats = player.jitter.stats();
-    assert_eq!(stats.concealed_ms, 0);
-    assert!(stats.recovered_ms > 800);
 }
 
 /// Everything captured in these packets that was played, in order, each once.

@@ -27,7 +27,6 @@ impl World {
             millis: 20,
             level: 10,
             bytes: sound(voice(party), n),
-            previous: None,
         };
         self.input(party, Input::Coded(Vec::new(), Coded::Audio(packet)))
     }
