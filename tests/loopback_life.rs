@@ -1,10 +1,11 @@
 //! What happens to a call from outside: lines that are shared, machines that move, processes that
 //! stop, clocks that differ, downloads beside it.
 
+mod played;
+
 use facetty::sim::loopback::{LoopbackError, Options, play};
 use facetty::sim::report::{ReceivedReport, Report, WindowReport};
-use facetty::sim::scenario::Scenario;
-use serde_json::Value;
+use played::{comparable, played, scenario};
 
 const TWO: &str = r#"
 name = "life"
@@ -16,37 +17,12 @@ name = "ada"
 name = "ben"
 "#;
 
-fn scenario(text: &str) -> Scenario {
-    Scenario::parse(text).expect("a scenario")
-}
-
-fn played(text: &str) -> Report {
-    play(&scenario(text), Options::default()).expect("played")
-}
-
 fn direction(report: &Report, to: usize) -> &ReceivedReport {
     report.participants[to].received.first().expect("one other")
 }
 
 fn window<'a>(report: &'a Report, to: usize, name: &str) -> &'a WindowReport {
     direction(report, to).windows.get(name).expect("a window of this name")
-}
-
-/// The report without what may differ: keys that begin with `cpu`.
-fn comparable(report: &Report) -> String {
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                map.retain(|key, _| !key.starts_with("cpu"));
-                map.values_mut().for_each(strip);
-            }
-            Value::Array(list) => list.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(report).expect("JSON");
-    strip(&mut value);
-    value.to_string()
 }
 
 #[test]

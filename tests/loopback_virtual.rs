@@ -1,9 +1,9 @@
 //! Whole calls in virtual time: what a scenario's report says, and that it can be relied on.
 
+mod played;
+
 use facetty::sim::loopback::{LoopbackError, Options, play};
-use facetty::sim::report::Report;
-use facetty::sim::scenario::Scenario;
-use serde_json::Value;
+use played::{comparable, played, scenario};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
@@ -16,31 +16,6 @@ name = "ada"
 [[participant]]
 name = "ben"
 "#;
-
-fn scenario(text: &str) -> Scenario {
-    Scenario::parse(text).expect("a scenario")
-}
-
-fn played(text: &str) -> Report {
-    play(&scenario(text), Options::default()).expect("played")
-}
-
-/// The report without what may differ: keys that begin with `cpu`.
-fn comparable(report: &Report) -> String {
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                map.retain(|key, _| !key.starts_with("cpu"));
-                map.values_mut().for_each(strip);
-            }
-            Value::Array(list) => list.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(report).expect("JSON");
-    strip(&mut value);
-    value.to_string()
-}
 
 #[test]
 fn a_clean_call_shows_every_picture_in_time_and_conceals_nothing() {
