@@ -280,6 +280,18 @@ fn another_flow_that_fills_the_queue_does_not_starve_the_call() {
 }
 
 #[test]
+fn a_download_that_fills_the_queue_again_and_again_leaves_room_for_a_picture() {
+    // From 10 s on somebody else's queue goes up and down between 0.3 and 1 s, as TCP makes it.
+    let path = Path {
+        others: |t| if t < 10.0 { 0.0 } else { 0.3 + 0.7 * ((t - 10.0) / 4.0).fract() },
+        queue: 1.5,
+        ..Path::new(|_| 500_000.0)
+    };
+    let ticks = call(path, 60.0, 400_000.0, true);
+    assert!(mean_rate(&ticks, 20.0, 60.0) >= 60_000.0, "{}", mean_rate(&ticks, 20.0, 60.0));
+}
+
+#[test]
 fn the_estimate_never_exceeds_what_was_tried_by_more_than_half() {
     let ticks = call(Path::new(|_| 10_000_000.0), 30.0, 400_000.0, true);
     assert!(ticks.iter().all(|t| t.rate <= 1.5 * 460_000.0));

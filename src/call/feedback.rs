@@ -6,12 +6,14 @@
 
 use super::*;
 use crate::media::frame::Want;
-use crate::media::rate::estimator::{Estimator, Feedback as Freshness};
+use crate::media::rate::estimator::{Estimator, Feedback as Freshness, Turn};
+use crate::media::rate::line;
 use crate::media::rate::redundancy::{Fates, Repeats, affordable};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::media::Padding;
 use crate::wire::report::{Arrival, Report};
+use crate::wire::sframe::{Kid, StreamKind};
 use std::collections::BTreeSet;
 
 /// Reports beside audio packets: at most this often.
@@ -39,6 +41,8 @@ const SOUND_SHARE: f64 = 0.2;
 const PICTURE_SHARE: f64 = 0.25;
 /// Mark and frame header of a copy beside other datagrams, in bytes.
 const COPY_OVERHEAD: u64 = 4;
+/// A picture and all its copies may be lost so often.
+const ALL_LOST: f64 = 0.001;
 /// The first keyframes go twice as long as nothing is known of the path, the second after this time.
 const FIRST_COPY: Duration = Duration::from_millis(20);
 /// From this loss on, arrivals are reported three times: reports are lost like everything else.
@@ -75,6 +79,24 @@ struct Gaps {
     missing: BTreeSet<u64>,
 }
 
+/// What is sent of something, smoothed.
+struct Throughput {
+    since: Instant,
+    bytes: u64,
+    bps: u64,
+}
+
+impl Throughput {
+    /// In bit/s, half of it what was counted since the last time this was asked.
+    fn rate(&mut self, now: Instant) -> u64 {
+        let millis = now.saturating_duration_since(self.since).as_millis().max(1);
+        let bps = u128::from(std::mem::take(&mut self.bytes)) * 8000 / millis;
+        self.since = now;
+        self.bps = u64::try_from((u128::from(self.bps) + bps) / 2).unwrap_or(u64::MAX);
+        self.bps
+    }
+}
+
 /// One member's feedback, both directions.
 pub(super) struct Feedback {
     estimator: Estimator,
@@ -87,7 +109,8 @@ pub(super) struct Feedback {
     repeats: Repeats,
     /// Packet time of our sound, and what a copy of all of it takes, in bit/s.
     sound: (u8, u64),
-    /// Copies of pictures.
+    /// Pictures sent, and copies of each.
+    pictures: Throughput,
     picture_copies: usize,
     next_plan: Instant,
     /// What copies took at the last look, in bit/s.
@@ -113,6 +136,7 @@ impl Feedback {
             fates: Fates::new(now),
             repeats: Repeats::default(),
             sound: (20, 0),
+            pictures: Throughput { since: now, bytes: 0, bps: 0 },
             picture_copies: 0,
             next_plan: now,
             copies_bps: 0,
@@ -138,8 +162,13 @@ impl Feedback {
     }
 
     /// So many paths share our line.
-    pub(super) fn share(&mut self, paths: usize) {
+    fn share(&mut self, paths: usize) {
         self.estimator.share(paths);
+    }
+
+    /// The member is back after a silence: its first reports are under way. Whether that changes anything.
+    pub(super) fn heard_again(&mut self, now: Instant) -> bool {
+        self.estimator.on_heard_again(now)
     }
 
     /// The path is another one.
@@ -220,9 +249,11 @@ impl Feedback {
         }
         let each = Duration::from_millis(self.sound.0.into());
         let mut after = self.repeats.after().to_vec();
-        if let [only] = after[..] {
-            // A lost picture stops all that follow: two copies, where a packet of sound has one.
-            after.push(only + 1);
+        if let (Some(loss), Some(&last)) = (self.fates.trace().loss(), after.last()) {
+            // A lost picture stops all that follow: more copies than a packet of sound has.
+            let enough = (ALL_LOST.ln() / loss.max(ALL_LOST).ln()).ceil() as usize - 1;
+            let missing = enough.clamp(2, 4).saturating_sub(after.len());
+            after.extend((1..=missing).map(|further| last + further));
         }
         // Just before the packet of sound it is to go with.
         let time = |after: usize| each * u32::try_from(after).unwrap_or(1) - each / 2;
@@ -230,7 +261,7 @@ impl Feedback {
     }
 
     /// Thinks over what is sent again.
-    fn replan(&mut self, now: Instant) {
+    fn replan(&mut self, me: Option<MemberId>, to: MemberId, now: Instant) {
         if now < self.next_plan {
             return;
         }
@@ -246,9 +277,11 @@ impl Feedback {
         let most = if full { 0 } else { affordable(rate, plain, copy_bps, SOUND_SHARE) };
         self.repeats = self.repeats.replan(self.fates.trace(), millis, most);
         let sound = copy_bps * self.repeats.len() as u64;
-        let pictures = plain.saturating_sub(copy_bps).max(1);
+        let pictures = self.pictures.rate(now).max(1);
         self.picture_copies = affordable(rate, plain + sound, pictures, PICTURE_SHARE);
         tracing::debug!(
+            ?me,
+            %to,
             rate,
             plain,
             copies,
@@ -284,10 +317,31 @@ fn short(kid: u64) -> u16 {
     u16::try_from(kid).unwrap_or(u16::MAX)
 }
 
+impl Peers {
+    /// Tells all paths how many they are.
+    pub(super) fn share_line(&mut self) {
+        let paths = self.connected().count();
+        for peer in self.members.values_mut().filter(|peer| peer.link.is_some()) {
+            peer.feedback.share(paths);
+        }
+    }
+
+    /// The path to `from` became full, or free: the others, which mostly leave by the same line, follow.
+    fn turn(&mut self, from: MemberId, turn: Turn, now: Instant) {
+        let peers = self.members.iter_mut().filter(|(_, peer)| peer.link.is_some());
+        let mut paths: Vec<_> =
+            peers.map(|(member, peer)| (*member == from, &mut peer.feedback.estimator)).collect();
+        line::turn(&mut paths, turn, now);
+    }
+}
+
 impl Call {
     pub(super) fn note_sent(&mut self, to: MemberId, kid: u64, ctr: u64, size: usize, now: Now) {
         if let Some(feedback) = self.peers.feedback(to) {
             feedback.estimator.on_sent(short(kid), ctr, size, now.mono);
+            if Kid::from_u64(kid).is_ok_and(|kid| kid.stream == StreamKind::Video) {
+                feedback.pictures.bytes += size as u64;
+            }
         }
     }
 
@@ -357,19 +411,23 @@ impl Call {
     }
 
     pub(super) fn take_report(&mut self, from: MemberId, report: &Report, now: Now) {
-        let link = self.peers.link(from);
+        let (me, link) = (self.me(), self.peers.link(from));
         let Some(feedback) = self.peers.feedback(from) else { return };
         // Once each, and only what was sent: a report may say anything, as often as it likes.
         for entry in report.entries.iter().filter(|e| feedback.estimator.awaits(e.kid, e.ctr)) {
             feedback.fates.arrived(entry.kid, entry.ctr);
         }
-        feedback.estimator.on_report(report, now.mono);
+        let turn = feedback.estimator.on_report(report, now.mono);
+        if let Some(turn) = turn {
+            self.peers.turn(from, turn, now.mono);
+        }
+        let Some(feedback) = self.peers.feedback(from) else { return };
         let round = feedback.estimator.round_trip().unwrap_or(Duration::from_millis(200));
         if feedback.estimator.full() {
             feedback.fates.full(now.mono);
         }
         feedback.fates.settle(now.mono, round);
-        feedback.replan(now.mono);
+        feedback.replan(me, from, now.mono);
         let rate = feedback.estimator.rate_bps(now.mono);
         let width = feedback.look_at_width(rate);
         // A step of an eighth is worth telling the connection and the encoder.

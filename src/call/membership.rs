@@ -35,6 +35,9 @@ pub const MAX_HELD: usize = 16;
 /// Keyframes are asked of a member at most this often.
 pub(super) const KEYFRAME_GAP: Duration = Duration::from_millis(500);
 
+/// A member that is heard after so long a silence is back: it was stopped, or had no network.
+const BACK_AFTER: Duration = Duration::from_secs(1);
+
 /// All other members.
 #[derive(Default)]
 pub(super) struct Peers {
@@ -188,10 +191,11 @@ impl Peers {
             .collect()
     }
 
-    pub(super) fn heard(&mut self, member: MemberId, now: Instant) {
-        if let Some(peer) = self.members.get_mut(&member) {
-            peer.heard = now;
-        }
+    /// Something came from a member. Whether pictures can go to it again because of that.
+    pub(super) fn heard(&mut self, member: MemberId, now: Instant) -> bool {
+        let Some(peer) = self.members.get_mut(&member) else { return false };
+        let before = std::mem::replace(&mut peer.heard, now);
+        now.saturating_duration_since(before) >= BACK_AFTER && peer.feedback.heard_again(now)
     }
 
     pub(super) fn forged(&mut self, member: MemberId) {
@@ -289,13 +293,11 @@ impl Call {
         peer.tried = 0;
         peer.parted = false;
         peer.feedback = Feedback::new(now.mono);
-        let others = self.peers.connected().count();
-        let Some(peer) = self.peers.members.get_mut(&member) else { return };
         if self.config.constant_rate {
             peer.feedback.constant();
-        } else {
-            peer.feedback.share(others);
         }
+        self.peers.share_line();
+        let Some(peer) = self.peers.members.get_mut(&member) else { return };
         if up.dialled && !peer.addresses.contains(&up.remote) {
             peer.addresses.insert(0, up.remote);
         }
@@ -342,6 +344,8 @@ impl Call {
             return Ok(());
         }
         peer.link = None;
+        self.peers.share_line();
+        let Some(peer) = self.peers.members.get_mut(&member) else { return Ok(()) };
         if let Some((_, reason)) = self.leaving.clone() {
             // Nobody left to say goodbye to.
             if self.peers.connected().next().is_none() {

@@ -426,8 +426,8 @@ impl Call {
         // What it says on the control stream may say that it isn't one of us.
         let speaks = matches!(event, LinkEvent::Datagram(_) | LinkEvent::Frame(_));
         let member = self.links.get(&id).and_then(LinkState::member).filter(|_| speaks);
-        if let Some(member) = member {
-            self.peers.heard(member, now.mono);
+        if member.is_some_and(|member| self.peers.heard(member, now.mono)) {
+            self.event(Event::Budgets);
         }
         match event {
             LinkEvent::Up(up) => self.link_up(id, up, now),

@@ -16,8 +16,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// A keyframe without anybody asking, as a safety net.
-const SAFETY_KEY: Duration = Duration::from_secs(20);
 /// Requested keyframes of one encoding are at least this far apart.
 const KEY_SPACING: Duration = Duration::from_secs(1);
 /// A request this soon after a keyframe was made has crossed it on the way.
@@ -423,9 +421,7 @@ impl Encoding {
         let Some(last) = self.key_at else { return true };
         let since = now.saturating_duration_since(last);
         // A newcomer has nothing to look at: the long spacing is for who only lost something.
-        (newcomers && since >= NEWCOMER_SPACING)
-            || (self.key_asked && since >= KEY_SPACING)
-            || since >= SAFETY_KEY
+        (newcomers && since >= NEWCOMER_SPACING) || (self.key_asked && since >= KEY_SPACING)
     }
 
     /// Plans the next picture one interval after this one was due, so that a pace which doesn't

@@ -7,9 +7,10 @@
 //! to a part of that, waits for the queue to drain, and grows again. Loss alone does not cut: on
 //! radio links it says nothing about capacity; loss with delay makes the delay count earlier.
 
+use super::line::{Before, Ended, Line};
 use super::window::{LeastOf, SumOf};
 use crate::wire::report::Report;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Rate before anything is known, in bit/s.
@@ -45,6 +46,12 @@ const CERTAIN: i64 = 90_000;
 const STARVED: i64 = 500_000;
 /// A delay that doesn't react to our rate isn't ours: sending stays at least here, in bit/s.
 const NOT_OURS_FLOOR: f64 = 64_000.0;
+/// So much of what is sent arrives where the queue is not drained by sending less …
+const EVEN: f64 = 1.15;
+/// … for so long, in µs, if others fill it.
+const SURELY_OTHERS: i64 = 600_000;
+/// Who fills a queue goes on with that, µs.
+const OTHERS_STAY: i64 = 10_000_000;
 
 /// Up to a rate of so much, in bit/s …
 const THIN: f64 = 80_000.0;
@@ -71,6 +78,16 @@ const AT_FULL: f64 = 1.1;
 /// … and so far beyond it, what was full then says nothing any more.
 const BEYOND_FULL: f64 = 1.3;
 
+/// Who is heard again is sent pictures for so long before the first report, in µs.
+const ON_TRUST: i64 = 500_000;
+/// With so many times what arrives being sent, a queue is our own, short as it may be.
+const BACKLOG: f64 = 1.2;
+
+/// A frame is not reported any more when one that left this much later was, in µs.
+const UNHEARD: i64 = 600_000;
+/// Keys whose counters are followed: four streams in a few epochs.
+const KEYS: usize = 16;
+
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feedback {
@@ -80,6 +97,15 @@ pub enum Feedback {
     AudioOnly,
     /// None for ten seconds: encodings are given up too; a picture starts again with a keyframe.
     Stopped,
+}
+
+/// What a report has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The path is full, with a queue of so many µs.
+    Full(i64),
+    /// The queue is gone.
+    Free,
 }
 
 /// Estimates what one link carries. All times come in.
@@ -96,6 +122,12 @@ pub struct Estimator {
     sent_frames: SumOf,
     lost_frames: SumOf,
     lost_total: Option<u32>,
+    /// Frames in the order they left, and those of them that were not reported in time.
+    unheard: VecDeque<(i64, u16, u64)>,
+    unheard_frames: SumOf,
+    /// Next counter of each key, and frames left out: pictures that only others get.
+    next_counters: BTreeMap<u16, u64>,
+    left_out: SumOf,
     received: SumOf,
     /// Highest received rate of late, as `sent_peak`.
     received_peak: LeastOf,
@@ -128,6 +160,12 @@ pub struct Estimator {
     last_starved: i64,
     /// Rate and capacity as they were before the last cut.
     before_cut: (f64, Option<f64>),
+    /// When it was made, clearly more was sent than arrived.
+    backlog: bool,
+    /// Since when all that is sent arrives although a queue stands, and until when that queue is
+    /// therefore taken for somebody else's.
+    even_since: Option<i64>,
+    others_until: i64,
     /// When the queue was last compared, what it was, and whether it had risen.
     compared: (i64, i64, bool),
     /// By how much the round trip is longer than its shortest, µs; 0 unless out of proportion.
@@ -136,11 +174,14 @@ pub struct Estimator {
     cut_blind: bool,
     /// What was sent before this went another way.
     moved_at: i64,
+    /// The other paths of ours, and how many there are, this one among them.
+    line: Line,
+    paths: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// Never found the link full: double every second.
+    /// Never found the link full: all paths together double every second.
     Starting,
     Growing,
     /// Cut at this time; the largest queue since (µs); cuts in a row that changed nothing.
@@ -163,6 +204,10 @@ impl Estimator {
             sent_frames: SumOf::new(3_000_000),
             lost_frames: SumOf::new(3_000_000),
             lost_total: None,
+            unheard: VecDeque::new(),
+            unheard_frames: SumOf::new(3_000_000),
+            next_counters: BTreeMap::new(),
+            left_out: SumOf::new(5_000_000),
             received: SumOf::new(500_000),
             received_peak: LeastOf::new(WHOLE_BY),
             base: LeastOf::new(10_000_000),
@@ -184,10 +229,15 @@ impl Estimator {
             last_arrival: 0,
             last_starved: 0,
             before_cut: (START_BPS as f64, None),
+            backlog: false,
+            even_since: None,
+            others_until: 0,
             compared: (0, 0, false),
             longer: 0,
             cut_blind: false,
             moved_at: 0,
+            line: Line::new(),
+            paths: 1,
         }
     }
 
@@ -198,9 +248,10 @@ impl Estimator {
     }
 
     /// So many paths, this one among them, leave by one line: each starts with its share of what two would
-    /// start with.
+    /// start with, and together they double in a second.
     pub fn share(&mut self, paths: usize) {
-        if self.first_sent.is_none() {
+        self.paths = paths.max(1);
+        if self.first_sent.is_none() && self.start == START_BPS {
             let share = 2.0 * START_BPS as f64 / paths.max(2) as f64;
             self.rate = self.rate.min(share.max(NARROW_START));
         }
@@ -217,6 +268,17 @@ impl Estimator {
             if self.sent.len() > REMEMBERED {
                 self.sent.clear();
             }
+        }
+        self.unheard.push_back((at, kid, ctr));
+        if self.unheard.len() > REMEMBERED {
+            self.unheard.pop_front();
+        }
+        if self.next_counters.len() >= KEYS && !self.next_counters.contains_key(&kid) {
+            self.next_counters.clear();
+        }
+        let next = self.next_counters.insert(kid, ctr.saturating_add(1));
+        if next.is_some_and(|next| ctr > next) {
+            self.left_out.push(at, 1);
         }
         self.sent_recently.push(at, wire);
         self.sent_frames.push(at, 1);
@@ -237,7 +299,8 @@ impl Estimator {
 
     /// Is the path full, or draining after it was?
     pub fn full(&self) -> bool {
-        matches!(self.state, State::Draining { .. })
+        self.drains()
+            || self.line.is_following()
             || self.over_since.is_some()
             || (self.longer > 0 && self.loss() >= LOSS_OF_A_FULL_QUEUE)
     }
@@ -272,8 +335,22 @@ impl Estimator {
         self.sent.contains_key(&(kid, ctr))
     }
 
-    /// The receiver reported.
-    pub fn on_report(&mut self, report: &Report, now: Instant) {
+    /// The receiver is heard again after a silence: reports will follow, and are not waited for (half a
+    /// second at most). Whether that changes [`Estimator::feedback`].
+    pub fn on_heard_again(&mut self, now: Instant) -> bool {
+        if self.last_report.is_none() || self.feedback(now) == Feedback::Fresh {
+            return false;
+        }
+        let at = self.micros(now);
+        self.resume(at);
+        let ago = i64::try_from(AUDIO_ONLY_AFTER.as_micros()).unwrap_or(0) - ON_TRUST;
+        self.last_report = Some(at - ago);
+        true
+    }
+
+    /// The receiver reported. Tells when that turned the path full, or free again: see
+    /// [`Estimator::line_full`].
+    pub fn on_report(&mut self, report: &Report, now: Instant) -> Option<Turn> {
         let at = self.micros(now);
         self.resume(at);
         self.last_report = Some(at);
@@ -300,8 +377,95 @@ impl Estimator {
                 self.sample(arrival, arrival - sent);
             }
         }
+        while let Some(&(sent, kid, ctr)) = self.unheard.front() {
+            if sent > self.newest_sent - UNHEARD {
+                break;
+            }
+            self.unheard.pop_front();
+            if self.awaits(kid, ctr) {
+                self.unheard_frames.push(at, 1);
+            }
+        }
+        self.unheard_frames.advance(at);
+        self.left_out.advance(at);
         self.received_peak.push(at, -((self.received.per_second() * 8.0) as i64));
-        self.decide(at);
+        let drained = self.drains();
+        if self.line.is_following() {
+            if !self.line.following(at) {
+                self.line_ends(at);
+            }
+            self.last_growth = at;
+        } else {
+            self.decide(at);
+        }
+        match (drained, self.drains()) {
+            (false, true) => Some(Turn::Full(self.queue_micros().max(self.longer))),
+            (true, false) => Some(Turn::Free),
+            _ => None,
+        }
+    }
+
+    fn drains(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+    }
+
+    /// Another path of ours found the line full with a queue of `queue` µs: this one goes down with it,
+    /// until [`Estimator::line_free`] (at most three seconds), to show whether it leaves by the same
+    /// line. Of what the line carries it gets `share` bit/s, if that is known.
+    pub fn line_full(&mut self, queue: i64, share: Option<f64>, now: Instant) {
+        let at = self.micros(now);
+        let Some(delay) = self.recent.least() else { return };
+        if self.drains() || !self.line.follows(at) {
+            return;
+        }
+        let before = Before { rate: self.rate, full_at: self.full_at };
+        self.line.follow(at, queue, delay, before);
+        self.cut(queue, 0, at);
+        self.balance(share);
+        self.over_since = None;
+    }
+
+    /// The other path's queue is gone. Tells whether this one was seen to share its line.
+    pub fn line_free(&mut self, now: Instant) -> bool {
+        let at = self.micros(now);
+        self.line_ends(at)
+    }
+
+    /// Another path went down with this one, and was seen to share its line.
+    pub fn line_shared(&mut self) {
+        self.line.is_shared();
+    }
+
+    fn line_ends(&mut self, at: i64) -> bool {
+        let ended = self.line.end(at, self.recent.least());
+        match ended {
+            Ended::Nothing => {}
+            Ended::Shared => {
+                self.state = State::Growing;
+                self.resume_at_capacity();
+            }
+            Ended::Apart(before) => {
+                self.rate = before.rate;
+                self.full_at = before.full_at;
+            }
+        }
+        ended == Ended::Shared
+    }
+
+    /// What arrives on a path that was seen to share the line with others, in bit/s.
+    pub fn on_the_line(&self) -> Option<f64> {
+        self.line.shared().then(|| self.received.per_second() * 8.0)
+    }
+
+    /// Just cut: half-way to an equal `share` of what the line carries, in bit/s.
+    pub fn balance(&mut self, share: Option<f64>) {
+        if let (Some(share), Some(full)) = (share, self.full_at)
+            && full > 0.0
+        {
+            let by = 0.5 * (1.0 + share / full);
+            self.full_at = Some(full * by);
+            self.rate *= by;
+        }
     }
 
     fn sample(&mut self, arrival: i64, delay: i64) {
@@ -330,6 +494,7 @@ impl Estimator {
             self.over_since = None;
         }
         let full = over && (at - since >= CERTAIN || queue > 2 * STANDING_WINDOW / 3);
+        self.look_for_others(full, at);
         self.state = match self.state {
             State::Draining { since, peak, in_vain } if full => {
                 // Only frames sent after the cut can tell whether it works: with a long queue
@@ -361,7 +526,7 @@ impl Estimator {
             }
             State::Draining { since, .. } => {
                 self.cut_blind = false;
-                if self.newest_sent < since {
+                if self.newest_sent < since && !self.backlog {
                     // Gone before the cut could have any effect: it was not our queue.
                     self.rate = self.before_cut.0;
                     self.full_at = self.before_cut.1;
@@ -383,6 +548,24 @@ impl Estimator {
                 state
             }
         };
+    }
+
+    /// A queue of our own drains after a cut because more arrives than is sent. If not, somebody else
+    /// fills it – a download that only losses slow down –, and less from us makes it no shorter.
+    fn look_for_others(&mut self, full: bool, at: i64) {
+        let sent = self.sent_recently.per_second() * 8.0;
+        let even = full && self.drains() && self.received.per_second() * 8.0 <= EVEN * sent;
+        let since = *self.even_since.get_or_insert(at);
+        // What arrives now left as long ago as the newest that was reported.
+        let lag = at - self.newest_sent;
+        if !even {
+            self.even_since = None;
+        } else if at - since >= SURELY_OTHERS + lag {
+            self.others_until = at + OTHERS_STAY;
+        }
+        if at < self.others_until {
+            self.rate = self.rate.max(NOT_OURS_FLOOR);
+        }
     }
 
     /// Next to nothing arrives of what is sent: no delay to measure, but a plain answer.
@@ -422,9 +605,11 @@ impl Estimator {
             ..150_000 => 0.7,
             _ => 0.6,
         };
-        let floor = if in_vain < 2 { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
+        let ours = in_vain < 2 && at >= self.others_until;
+        let floor = if ours { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
         if in_vain == 0 {
             self.before_cut = (self.rate, self.full_at);
+            self.backlog = self.sent_recently.per_second() * 8.0 > BACKLOG * received;
             self.full_at = Some(received);
             self.undisturbed = 0.0;
         }
@@ -440,7 +625,7 @@ impl Estimator {
 
     fn grow(&mut self, seconds: f64) {
         let per_second = match self.state {
-            State::Starting => 2.0,
+            State::Starting => f64::powf(2.0, 1.0 / self.paths as f64),
             // Gently where the link was last full, faster the longer nothing is in the way.
             _ if self.full_at.is_some_and(|f| (0.9 * f..1.08 * f).contains(&self.rate)) => 1.05,
             // Far below, what was cut was more than had to be.
@@ -473,6 +658,7 @@ impl Estimator {
         self.last_delay = None;
         self.jitter = FIRST_JITTER;
         self.rate = self.rate.min(AGAIN_BPS as f64);
+        self.line.forget();
         self.full_at = None;
         self.over_since = None;
         self.longer = 0;
@@ -488,6 +674,7 @@ impl Estimator {
             self.recent.clear();
             self.base.clear();
             self.last_delay = None;
+            self.line.forget();
             self.state = State::Growing;
         }
     }
@@ -530,11 +717,18 @@ impl Estimator {
         }
     }
 
-    /// Share of frames lost in the last three seconds, 0–1, by the receiver's count.
+    /// Share of frames lost in the last three seconds, 0–1, by the receiver's count. Pictures that only
+    /// others got are missing there as well: then what was sent here and not reported is the most it
+    /// can be.
     pub fn loss(&self) -> f64 {
+        let lost = if self.left_out.sum() > 0 {
+            self.lost_frames.sum().min(self.unheard_frames.sum())
+        } else {
+            self.lost_frames.sum()
+        };
         match self.sent_frames.sum() {
             0 => 0.0,
-            sent => (self.lost_frames.sum() as f64 / sent as f64).min(1.0),
+            sent => (lost as f64 / sent as f64).min(1.0),
         }
     }
 

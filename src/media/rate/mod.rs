@@ -2,6 +2,7 @@
 
 pub mod estimator;
 pub mod ladder;
+pub mod line;
 pub mod redundancy;
 pub mod split;
 mod window;
