@@ -10,7 +10,7 @@
 use super::line::{Before, Ended, Line};
 use super::window::{LeastOf, SumOf};
 use crate::wire::report::Report;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Rate before anything is known, in bit/s.
@@ -83,11 +83,6 @@ const ON_TRUST: i64 = 500_000;
 /// With so many times what arrives being sent, a queue is our own, short as it may be.
 const BACKLOG: f64 = 1.2;
 
-/// A frame is not reported any more when one that left this much later was, in µs.
-const UNHEARD: i64 = 600_000;
-/// Keys whose counters are followed: four streams in a few epochs.
-const KEYS: usize = 16;
-
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feedback {
@@ -122,12 +117,6 @@ pub struct Estimator {
     sent_frames: SumOf,
     lost_frames: SumOf,
     lost_total: Option<u32>,
-    /// Frames in the order they left, and those of them that were not reported in time.
-    unheard: VecDeque<(i64, u16, u64)>,
-    unheard_frames: SumOf,
-    /// Next counter of each key, and frames left out: pictures that only others get.
-    next_counters: BTreeMap<u16, u64>,
-    left_out: SumOf,
     received: SumOf,
     /// Highest received rate of late, as `sent_peak`.
     received_peak: LeastOf,
@@ -204,10 +193,6 @@ impl Estimator {
             sent_frames: SumOf::new(3_000_000),
             lost_frames: SumOf::new(3_000_000),
             lost_total: None,
-            unheard: VecDeque::new(),
-            unheard_frames: SumOf::new(3_000_000),
-            next_counters: BTreeMap::new(),
-            left_out: SumOf::new(5_000_000),
             received: SumOf::new(500_000),
             received_peak: LeastOf::new(WHOLE_BY),
             base: LeastOf::new(10_000_000),
@@ -268,17 +253,6 @@ impl Estimator {
             if self.sent.len() > REMEMBERED {
                 self.sent.clear();
             }
-        }
-        self.unheard.push_back((at, kid, ctr));
-        if self.unheard.len() > REMEMBERED {
-            self.unheard.pop_front();
-        }
-        if self.next_counters.len() >= KEYS && !self.next_counters.contains_key(&kid) {
-            self.next_counters.clear();
-        }
-        let next = self.next_counters.insert(kid, ctr.saturating_add(1));
-        if next.is_some_and(|next| ctr > next) {
-            self.left_out.push(at, 1);
         }
         self.sent_recently.push(at, wire);
         self.sent_frames.push(at, 1);
@@ -377,17 +351,6 @@ impl Estimator {
                 self.sample(arrival, arrival - sent);
             }
         }
-        while let Some(&(sent, kid, ctr)) = self.unheard.front() {
-            if sent > self.newest_sent - UNHEARD {
-                break;
-            }
-            self.unheard.pop_front();
-            if self.awaits(kid, ctr) {
-                self.unheard_frames.push(at, 1);
-            }
-        }
-        self.unheard_frames.advance(at);
-        self.left_out.advance(at);
         self.received_peak.push(at, -((self.received.per_second() * 8.0) as i64));
         let drained = self.drains();
         if self.line.is_following() {
@@ -717,18 +680,11 @@ impl Estimator {
         }
     }
 
-    /// Share of frames lost in the last three seconds, 0–1, by the receiver's count. Pictures that only
-    /// others got are missing there as well: then what was sent here and not reported is the most it
-    /// can be.
+    /// Share of frames lost in the last three seconds, 0–1, by the receiver's count.
     pub fn loss(&self) -> f64 {
-        let lost = if self.left_out.sum() > 0 {
-            self.lost_frames.sum().min(self.unheard_frames.sum())
-        } else {
-            self.lost_frames.sum()
-        };
         match self.sent_frames.sum() {
             0 => 0.0,
-            sent => (lost as f64 / sent as f64).min(1.0),
+            sent => (self.lost_frames.sum() as f64 / sent as f64).min(1.0),
         }
     }
 
