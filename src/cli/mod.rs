@@ -25,12 +25,16 @@ mod welcome;
 use crate::app::exit::{Exit, Failure};
 use crate::app::log::Log;
 use crate::app::options::Base;
+use crate::app::out::hanging;
 use crate::app::paths::Paths;
 use args::{Cli, Command};
 use clap::Parser;
 use std::io::Write;
 
 pub use args::command;
+
+/// Columns of what stands before a failure's sentences.
+const LABEL: usize = 9;
 
 /// Parses the command line, runs the subcommand, maps its end to the exit code.
 pub fn run() -> std::process::ExitCode {
@@ -46,7 +50,12 @@ pub fn run() -> std::process::ExitCode {
     let exit = match start(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            let columns = crate::term::columns(std::io::stderr());
+            for line in failure.to_string().lines() {
+                // Behind "facetty: ", "  cause: " and "  next:  ".
+                let (head, text) = line.split_at_checked(LABEL).unwrap_or(("", line));
+                let _ = writeln!(std::io::stderr(), "{}", hanging(head, text, columns));
+            }
             failure.exit
         }
     };
