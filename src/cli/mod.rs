@@ -33,8 +33,8 @@ use std::io::Write;
 
 pub use args::command;
 
-/// Columns of what stands before a failure's sentences.
-const LABEL: usize = 9;
+/// What stands before a failure's sentences.
+const LABELS: [&str; 3] = ["facetty: ", "  cause: ", "  next:  "];
 
 /// Parses the command line, runs the subcommand, maps its end to the exit code.
 pub fn run() -> std::process::ExitCode {
@@ -52,8 +52,9 @@ pub fn run() -> std::process::ExitCode {
         Err(failure) => {
             let columns = crate::term::columns(std::io::stderr());
             for line in failure.to_string().lines() {
-                // Behind "facetty: ", "  cause: " and "  next:  ".
-                let (head, text) = line.split_at_checked(LABEL).unwrap_or(("", line));
+                let margin = line.len() - line.trim_start().len();
+                let label = LABELS.into_iter().find(|label| line.starts_with(label));
+                let (head, text) = line.split_at(label.map_or(margin, str::len));
                 let _ = writeln!(std::io::stderr(), "{}", hanging(head, text, columns));
             }
             failure.exit
