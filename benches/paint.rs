@@ -3,7 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use facetty::media::frame::{RawFrame, Size};
-use facetty::paint::{Depth, Mode, Painter, Quality, Rect};
+use facetty::paint::{Depth, Mode, Painter, PixelPainter, Protocol, Quality, Rect};
 use std::hint::black_box;
 
 const GRIDS: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
@@ -98,5 +98,34 @@ fn paint(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, paint);
+/// Whole pictures of 640x384 as sixels, and only what changes of them.
+fn sixel(c: &mut Criterion) {
+    let rect = Rect { x: 0, y: 0, cols: 80, rows: 24 };
+    let frames = clip(Size::new(640, 384));
+    let mut group = c.benchmark_group("sixel 640x384");
+    for whole in [true, false] {
+        let mut p = PixelPainter::new(Protocol::Sixel, Default::default());
+        p.place(rect, (8, 16));
+        *p.quality() = Quality::fixed(0.5);
+        let (mut out, mut bytes, mut at) = (Vec::new(), 0, 0);
+        let mut next = |out: &mut Vec<u8>| {
+            at = (at + 1) % frames.len();
+            out.clear();
+            if whole {
+                p.invalidate();
+            }
+            p.paint(&frames[at], out).bytes
+        };
+        (0..frames.len()).for_each(|_| bytes += next(&mut out));
+        let name = if whole { "whole" } else { "changes" };
+        #[expect(clippy::disallowed_macros, reason = "a benchmark prints its figures")]
+        {
+            println!("sixel 640x384 {name}: {} bytes/frame", bytes / frames.len());
+        }
+        group.bench_function(name, |b| b.iter(|| black_box(next(&mut out))));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, paint, sixel);
 criterion_main!(benches);

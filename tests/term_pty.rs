@@ -33,6 +33,8 @@ fn child() {
     };
     let known: Vec<_> = probe.protocols().iter().map(|p| p.name()).collect();
     say(format!("<shows {} and knows {}>", probe.look(), known.join(" ")));
+    let [black, .., white] = probe.ansi.0;
+    say(format!("<{} colours told, {black:?} to {white:?}>", probe.told_colours()));
     say(format!(
         "<ready {} {} sync={} {}x{}>",
         probe.mode,
@@ -386,6 +388,48 @@ fn every_persona_is_taken_for_what_it_is() {
         pty.wait_for(LEFT);
         assert_eq!(pty.finish().0, 0, "{}", persona.name);
     }
+}
+
+#[test]
+fn the_16_colours_are_those_the_terminal_tells_and_xterms_where_it_does_not() {
+    let all: String = (0..16u8)
+        .map(|n| match n % 3 {
+            0 => format!("\x1b]4;{n};rgb:{n:02x}{n:02x}/2020/4040\x1b\\"),
+            1 => format!("\x1b]4;{n};rgb:{n:02x}/20/40\x07"),
+            _ => format!("\x1b]4;{n};rgba:{n:02x}{n:02x}/2020/4040/ffff\x07"),
+        })
+        .collect();
+    let garbage = "\x1b]4;0;rgb:zz/0/0\x07\x1b]4;0;\x07\x1b]4;99999999999;rgb:0/0/0\x07\
+        \x1b]4;200;rgb:1/1/1\x07\x1b]4;15;rgb:1111/2222/3333\x1b[2;2R\x1b]4\x07\x1b]4;1;rgb:";
+    let cut_off = "\x1b]4;0;rgb:0101/0202/0303\x07\x1b]4;1;rgb:11";
+    for (answers, told) in [
+        (all.as_str(), "<16 colours told, [0, 32, 64] to [15, 32, 64]>"),
+        ("", "<0 colours told, [0, 0, 0] to [255, 255, 255]>"),
+        (garbage, "<1 colours told, [0, 0, 0] to [17, 34, 51]>"),
+        (cut_off, "<1 colours told, [1, 2, 3] to [255, 255, 255]>"),
+    ] {
+        let mut pty = Pty::start("echo", &[("LANG", "C.UTF-8")]);
+        pty.wait_for("\x1b[c");
+        let asked = (0..16).all(|n| pty.text().contains(&format!("\x1b]4;{n};?\x1b\\")));
+        assert!(asked, "{:?}", pty.text());
+        pty.write(answers);
+        pty.write("\x1b[?62;c");
+        pty.wait_for(told);
+        pty.wait_for("<ready");
+        // One that is late is no key.
+        pty.write("\x1b]4;3;rgb:0000/1111/2222\x1b\\");
+        pty.wait_for("<Reply(Colour(3, [0, 17, 34]))>");
+        pty.write("q");
+        pty.wait_for(LEFT);
+        assert_eq!(pty.finish().0, 0);
+    }
+    let mut pty = Pty::start("echo", &[("TERM", "screen"), ("STY", "1.tty")]);
+    pty.wait_for("\x1b[c");
+    pty.write("\x1b[?62;c");
+    pty.wait_for("<0 colours told");
+    assert!(!pty.text().contains("\x1b]4;"), "GNU screen is not asked");
+    pty.write("q");
+    assert_eq!(pty.finish().0, 0);
 }
 
 #[test]

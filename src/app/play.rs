@@ -316,6 +316,9 @@ fn on_terminal(options: PlayOptions) -> Result<Exit, Failure> {
     terminal.leave();
     let exit = end?;
     let mut out = Out::default();
+    if let Some(figures) = &player.figures {
+        tracing::info!(figures = %figures.json(), "played");
+    }
     if let (Some(figures), Some(stats)) = (&player.figures, player.options.stats) {
         out.line(figures.told(stats));
     }
@@ -427,20 +430,19 @@ impl Player {
         if self.probe.sync {
             bytes.extend_from_slice(b"\x1b[?2026l");
         }
-        let drain = self.output.stats().drain;
+        let told = self.output.stats();
         let frame = self.painted_at.map_or(gap(300), |at| now.saturating_duration_since(at));
         let frame = frame.clamp(gap(600), gap(100));
-        let budget = match (self.options.budget, drain) {
-            (Some(most), _) => Some((f64::from(most) * frame.as_secs_f64()) as usize),
-            (None, Some(drain)) => Some(Quality::budget(drain, gap(300))),
-            (None, None) => None,
+        let budget = match self.options.budget {
+            Some(most) => Some((f64::from(most) * frame.as_secs_f64()) as usize),
+            None => told.budget(gap(300)),
         };
         if let Some(budget) = budget {
             self.painter.quality().learn(stats.bytes, budget);
         }
         let painter = &mut self.painter;
         let figures = self.figures.get_or_insert_with(|| Figures::new(painter));
-        figures.drain = drain;
+        figures.drain = told.drain;
         figures.take(painter, stats, bytes.len());
         self.painted_at = Some(now);
         self.under_way = Some(newest.at);
@@ -519,7 +521,9 @@ impl Player {
                 self.arrived(instant());
             }
             term::Event::Reply(reply) => {
-                if self.probe.learn(&reply) && self.options.graphics == Graphics::Auto {
+                let changed = self.probe.learn(&reply);
+                self.painter.ansi(self.probe.ansi);
+                if changed && self.options.graphics == Graphics::Auto {
                     let depth = self.options.depth.unwrap_or(self.probe.depth);
                     self.look_so(self.probe.look(), depth, terminal);
                 }

@@ -8,7 +8,7 @@ use crate::media::frame::{RawFrame, Size, Want};
 use crate::media::marker;
 use crate::media::seams::{FrameSink, SinkLost};
 use crate::node::NodeEvent;
-use crate::paint::{Depth, Framing, Look, Quality, Tile, Tones, base64};
+use crate::paint::{Depth, Framing, Look, Tile, Tones, base64};
 use crate::term::input::Reply;
 use crate::term::{self, Areas, Composer, Events, Output, Probe, Terminal};
 use crate::time::Now;
@@ -412,7 +412,7 @@ impl Stage {
         self.dirty = false;
         self.drawn_at = Some(now);
         let stats = self.output.stats();
-        let (bytes, whole) = self.board.compose(model, now, stats.drain);
+        let (bytes, whole) = self.board.compose(model, now, stats.budget(FRAME));
         self.on_its_way = self.board.seen;
         if let (Some(ladder), Some(lambda)) = (&mut self.ladder, self.board.dearest)
             && let Some((mode, depth)) = ladder.step(lambda, stats.fps, now)
@@ -624,6 +624,9 @@ impl Board {
         for slot in self.slots.values_mut() {
             let other = slot.tile.look() != look;
             slot.tile.set(look, depth, &mut self.retired);
+            if let Some(probe) = &self.probe {
+                slot.tile.ansi(probe.ansi);
+            }
             if let Some(probe) = self.probe.as_ref().filter(|_| other) {
                 probe.share(&mut slot.tile, slot.number);
             }
@@ -647,12 +650,12 @@ impl Board {
     }
 
     /// Draws model and pictures; returns what has to be written, and the epoch whose whole roster
-    /// is in it. `drain`: bytes per second that the terminal eats, if known.
+    /// is in it. `budget`: bytes that the pictures of a frame may have, if known.
     pub fn compose(
         &mut self,
         model: &Model,
         now: Instant,
-        drain: Option<f64>,
+        budget: Option<usize>,
     ) -> (Vec<u8>, Option<u64>) {
         let (look, depth, cell_px, rows) = (self.look, self.depth, self.cell_px, self.rows);
         let (slots, pictures) = (&mut self.slots, &self.pictures);
@@ -719,9 +722,8 @@ impl Board {
                     let cut = strip.step(&picture.frame).map_or(0.0, f32::from);
                     tile.crop_bottom(cut / height);
                     let stats = tile.paint(&picture.frame, out);
-                    if let Some(drain) = drain {
-                        let budget = Quality::budget(drain, FRAME) as f64;
-                        let share = budget * weight(*role, *rect) / whole.max(1.0);
+                    if let Some(budget) = budget {
+                        let share = budget as f64 * weight(*role, *rect) / whole.max(1.0);
                         tile.quality().learn(stats.bytes, share as usize);
                     }
                     let lambda = tile.quality().lambda();

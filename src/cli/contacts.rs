@@ -155,7 +155,7 @@ fn show(key: &[u8; 32], contact: &Contact, as_json: bool, out: &mut Out) {
     if as_json {
         return out.line(value(key, contact));
     }
-    let mut row = |label: &str, text: String| out.line(format_args!("{label:<12} {text}"));
+    let mut row = |label: &str, text: String| out.hanging(&format!("{label:<12} "), &text);
     if let Some(petname) = &contact.petname {
         row("you call", petname.clone());
     }

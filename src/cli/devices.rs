@@ -29,10 +29,10 @@ pub(super) fn run(args: DevicesArgs) -> Result<Exit, Failure> {
             Ok(devices) if devices.is_empty() => out.line("  none found"),
             Ok(devices) => {
                 for device in devices {
-                    out.line(format_args!("  {:<22} {}", device.flag, device.name));
+                    out.hanging(&format!("  {:<22} ", device.flag), &device.name);
                 }
             }
-            Err(why) => out.line(format_args!("  {why}")),
+            Err(why) => out.hanging("  ", why),
         }
     }
     out.end(Exit::Ended)

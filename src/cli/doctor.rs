@@ -72,12 +72,12 @@ pub(super) fn run(args: DoctorArgs, paths: &Paths) -> Result<Exit, Failure> {
         out.line(json!({"version": env!("CARGO_PKG_VERSION"), "ok": ok, "verdict": verdict, "checks": rows}));
     } else {
         for c in &checks {
-            out.line(format_args!("{:<5} {:<13} {}", c.state.word(), c.what, c.found));
+            out.hanging(&format!("{:<5} {:<13} ", c.state.word(), c.what), &c.found);
             if let Some(next) = &c.next {
-                out.line(format_args!("{:19} → {next}", ""));
+                out.hanging(&format!("{:20}→ ", ""), next);
             }
         }
-        out.line(verdict);
+        out.hanging("", &verdict);
     }
     out.end(exit)
 }

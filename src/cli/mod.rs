@@ -25,12 +25,16 @@ mod welcome;
 use crate::app::exit::{Exit, Failure};
 use crate::app::log::Log;
 use crate::app::options::Base;
+use crate::app::out::hanging;
 use crate::app::paths::Paths;
 use args::{Cli, Command};
 use clap::Parser;
 use std::io::Write;
 
 pub use args::command;
+
+/// What stands before a failure's sentences.
+const LABELS: [&str; 3] = ["facetty: ", "  cause: ", "  next:  "];
 
 /// Parses the command line, runs the subcommand, maps its end to the exit code.
 pub fn run() -> std::process::ExitCode {
@@ -46,7 +50,13 @@ pub fn run() -> std::process::ExitCode {
     let exit = match start(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            let columns = crate::term::columns(std::io::stderr());
+            for line in failure.to_string().lines() {
+                let margin = line.len() - line.trim_start().len();
+                let label = LABELS.into_iter().find(|label| line.starts_with(label));
+                let (head, text) = line.split_at(label.map_or(margin, str::len));
+                let _ = writeln!(std::io::stderr(), "{}", hanging(head, text, columns));
+            }
             failure.exit
         }
     };

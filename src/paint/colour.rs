@@ -5,7 +5,7 @@
 pub enum Depth {
     /// None: glyphs only, in the terminal's own two colours.
     Mono,
-    /// The 16 ANSI colours (assumed to be near the usual ones).
+    /// The 16 ANSI colours ([`Ansi`]).
     Ansi16,
     /// The fixed 240 of the 256-colour palette.
     Indexed256,
@@ -25,23 +25,88 @@ impl Depth {
         }
     }
 
-    /// The nearest colour that this depth can show.
+    /// The nearest colour that this depth can show, on a terminal whose first 16 are xterm's.
     #[inline(always)]
     pub(crate) fn ink(self, rgb: [f32; 3]) -> Ink {
+        self.ink_of(&Ansi::XTERM, rgb)
+    }
+
+    /// The nearest colour that this depth can show; `ansi`: how the terminal shows the first 16.
+    #[inline(always)]
+    pub(super) fn ink_of(self, ansi: &Ansi, rgb: [f32; 3]) -> Ink {
         match self {
             Depth::True => Ink::rgb(rgb.map(|c| (c + 0.5) as u8)),
             Depth::Indexed256 => Ink::indexed(nearest_256(rgb)),
-            Depth::Ansi16 => Ink::indexed(nearest_16(rgb)),
+            Depth::Ansi16 => ansi.nearest(rgb),
             Depth::Mono => Ink::DEFAULT,
         }
     }
 }
 
+/// How a terminal shows the 16 ANSI colours: red, green, blue of each. Every program of themes
+/// changes them, so pictures of so few colours need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ansi(pub [[u8; 3]; 16]);
+
+impl Default for Ansi {
+    fn default() -> Self {
+        Self::XTERM
+    }
+}
+
+impl Ansi {
+    /// xterm's, which most others start from.
+    pub const XTERM: Self = Self(ANSI);
+
+    /// Those of the VGA's text modes, which the Linux console has (`vga_palette` in its
+    /// `drivers/tty/vt/vt.c`).
+    pub const VGA: Self = Self([
+        [0, 0, 0],
+        [170, 0, 0],
+        [0, 170, 0],
+        [170, 85, 0],
+        [0, 0, 170],
+        [170, 0, 170],
+        [0, 170, 170],
+        [170, 170, 170],
+        [85, 85, 85],
+        [255, 85, 85],
+        [85, 255, 85],
+        [255, 255, 85],
+        [85, 85, 255],
+        [255, 85, 255],
+        [85, 255, 255],
+        [255, 255, 255],
+    ]);
+
+    /// The colour with this number, which knows its look.
+    #[inline(always)]
+    pub(super) fn ink(&self, index: u8) -> Ink {
+        Ink::ansi(index, self.0[usize::from(index & 15)])
+    }
+
+    fn nearest(&self, rgb: [f32; 3]) -> Ink {
+        let mut best = (f32::INFINITY, 0);
+        for (i, c) in self.0.iter().enumerate() {
+            let d = distance(rgb, *c);
+            if d < best.0 {
+                best = (d, i as u8);
+            }
+        }
+        self.ink(best.1)
+    }
+}
+
 /// A colour as it is sent: 24 bits, a palette number, or the terminal's default.
+///
+/// In the upper byte 0: the others are red, green, blue. [`INDEXED`]: the lowest byte is a number of
+/// the palette as it usually looks. [`ANSI_INK`] and a number below 16: that one, and the others
+/// are how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ink(u32);
 
 const INDEXED: u32 = 1 << 24;
+const ANSI_INK: u32 = 0x10 << 24;
 
 impl Ink {
     /// The terminal's own foreground or background.
@@ -59,9 +124,20 @@ impl Ink {
         Self(INDEXED | index as u32)
     }
 
+    /// One of the 16 ANSI colours, and how the terminal shows it.
+    #[inline(always)]
+    const fn ansi(index: u8, look: [u8; 3]) -> Self {
+        Self(ANSI_INK | (index as u32 & 15) << 24 | Self::rgb(look).0)
+    }
+
     /// The palette number, if it is one.
+    #[inline(always)]
     pub fn index(self) -> Option<u8> {
-        (self != Self::DEFAULT && self.0 & INDEXED != 0).then_some(self.0 as u8)
+        match self.0 >> 24 {
+            0x01 => Some(self.0 as u8),
+            upper @ 0x10..=0x1f => Some(upper as u8 & 15),
+            _ => None,
+        }
     }
 
     /// How it looks, in 0…255 per channel; `default` for the terminal's own colour.
@@ -70,7 +146,7 @@ impl Ink {
         if self == Self::DEFAULT {
             return default;
         }
-        if self.0 & INDEXED != 0 {
+        if self.0 >> 24 == INDEXED >> 24 {
             return palette(self.0 as u8);
         }
         [(self.0 >> 16) as u8, (self.0 >> 8) as u8, self.0 as u8]
@@ -142,17 +218,6 @@ fn nearest_256(rgb: [f32; 3]) -> u8 {
     if distance(rgb, palette(gray)) < distance(rgb, palette(cube)) { gray } else { cube }
 }
 
-fn nearest_16(rgb: [f32; 3]) -> u8 {
-    let mut best = (f32::INFINITY, 0);
-    for (i, c) in ANSI.iter().enumerate() {
-        let d = distance(rgb, *c);
-        if d < best.0 {
-            best = (d, i as u8);
-        }
-    }
-    best.1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,8 +240,29 @@ mod tests {
         for i in 16..=255u8 {
             assert_eq!(palette(nearest_256(palette(i).map(f32::from))), palette(i));
         }
-        for i in 0..16u8 {
-            assert_eq!(nearest_16(palette(i).map(f32::from)), i);
+        for ansi in [Ansi::XTERM, Ansi::VGA] {
+            for (i, look) in ansi.0.into_iter().enumerate() {
+                let ink = Depth::Ansi16.ink_of(&ansi, look.map(f32::from));
+                assert_eq!((ink.index(), ink.look([9; 3])), (Some(i as u8), look));
+            }
+        }
+    }
+
+    #[test]
+    fn inks_of_all_kinds_are_told_apart() {
+        let look = [1, 2, 3];
+        assert_eq!((Ink::rgb(look).index(), Ink::rgb(look).look([0; 3])), (None, look));
+        assert_eq!((Ink::DEFAULT.index(), Ink::DEFAULT.look(look)), (None, look));
+        for i in 0..=255 {
+            assert_eq!(
+                (Ink::indexed(i).index(), Ink::indexed(i).look(look)),
+                (Some(i), palette(i))
+            );
+        }
+        for i in 0..16 {
+            let ink = Ink::ansi(i, [255; 3]);
+            assert_eq!((ink.index(), ink.look(look)), (Some(i), [255; 3]));
+            assert!(ink != Ink::DEFAULT && ink != Ink::rgb([255; 3]));
         }
     }
 }

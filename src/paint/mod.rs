@@ -38,7 +38,7 @@ mod tone;
 mod writer;
 
 pub use bytes::bytes_view;
-pub use colour::{Depth, Ink};
+pub use colour::{Ansi, Depth, Ink};
 pub use layout::{Kind, Style, TileRect, layout, tile_pixels};
 pub use mode::{Mode, UnknownMode};
 pub use painter::{Framing, Painted, Painter, Stats};

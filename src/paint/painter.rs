@@ -1,8 +1,8 @@
 //! One tile: pictures in, escape sequences out, and the memory of what the terminal shows.
 
 use super::Rect;
-use super::choose::{Job, Shadow, Table, write_cell};
-use super::colour::{Depth, Ink};
+use super::choose::{Job, Scheme, Shadow, Table, write_cell};
+use super::colour::{Ansi, Depth, Ink};
 use super::layout::tile_pixels;
 use super::mode::Mode;
 use super::place::Place;
@@ -12,6 +12,7 @@ use super::simd::dispatch;
 use super::writer::Writer;
 use crate::media::frame::{RawFrame, Size};
 use crate::time::MediaTime;
+use std::sync::Arc;
 
 /// What painting one picture came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,6 +62,8 @@ pub struct Painted {
 pub struct Painter {
     mode: Mode,
     depth: Depth,
+    ansi: Ansi,
+    scheme: Arc<Scheme>,
     quality: Quality,
     place: Place,
     table: Table,
@@ -81,6 +84,8 @@ impl Painter {
         let mut painter = Self {
             mode,
             depth,
+            ansi: Ansi::default(),
+            scheme: Scheme::of(depth, Ansi::default()),
             quality: Quality::default(),
             place: Place::new((1, 2)),
             table: Table::default(),
@@ -101,11 +106,25 @@ impl Painter {
     pub fn set_mode(&mut self, mode: Mode, depth: Depth) {
         self.mode = mode;
         self.depth = depth;
+        self.scheme = Scheme::of(depth, self.ansi);
         self.table = Table::new(mode.driver());
         self.plan = None;
         // Numbers of another table mean nothing in this one.
         self.shadow.glyph.fill(0);
         self.invalidate();
+    }
+
+    /// How the terminal shows the 16 ANSI colours. If it matters at this depth, the next picture is
+    /// written whole.
+    pub fn ansi(&mut self, ansi: Ansi) {
+        if self.ansi == ansi {
+            return;
+        }
+        self.ansi = ansi;
+        if self.depth == Depth::Ansi16 {
+            self.scheme = Scheme::of(self.depth, ansi);
+            self.invalidate();
+        }
     }
 
     /// Mode and depth in use.
@@ -245,6 +264,7 @@ impl Painter {
             frame: f,
             rect: self.place.rect,
             depth: self.depth,
+            scheme: &self.scheme,
             driver: self.mode.driver(),
             table: &self.table,
             lambda: self.quality.lambda(),

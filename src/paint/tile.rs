@@ -2,7 +2,7 @@
 
 use super::pixel::{PixelPainter, PixelTerminal, Protocol, Shelf};
 use super::tone::{Tone, Tones};
-use super::{Depth, Framing, Mode, Painter, Quality, Rect, Stats};
+use super::{Ansi, Depth, Framing, Mode, Painter, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
 
 /// How pictures are drawn.
@@ -84,7 +84,7 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// A tile without a place yet. `terminal` is asked of only for pixels.
+    /// A tile without a place yet.
     pub fn new(look: Look, depth: Depth, terminal: PixelTerminal) -> Self {
         Self {
             kind: kind(look, depth, terminal),
@@ -133,6 +133,14 @@ impl Tile {
         self.framing(self.framing);
         self.mirror(self.mirror);
         self.crop_bottom(self.crop);
+    }
+
+    /// How the terminal shows the 16 ANSI colours ([`Painter::ansi`]).
+    pub fn ansi(&mut self, ansi: Ansi) {
+        self.terminal.ansi = ansi;
+        if let Kind::Cells(painter) = &mut self.kind {
+            painter.ansi(ansi);
+        }
     }
 
     /// Memory shared with the terminal ([`PixelPainter::share`]).
@@ -272,7 +280,11 @@ impl Tile {
 
 fn kind(look: Look, depth: Depth, terminal: PixelTerminal) -> Kind {
     match look {
-        Look::Cells(mode) => Kind::Cells(Box::new(Painter::new(mode, depth))),
+        Look::Cells(mode) => {
+            let mut painter = Painter::new(mode, depth);
+            painter.ansi(terminal.ansi);
+            Kind::Cells(Box::new(painter))
+        }
         Look::Pixels(protocol) => Kind::Pixels(Box::new(PixelPainter::new(protocol, terminal))),
     }
 }

@@ -10,6 +10,10 @@
 //! pairs overrate a link that serves in bursts: Dovrolis et al., "Packet-Dispersion Techniques and a
 //! Capacity-Estimation Methodology", IEEE/ACM ToN 12(6), 2004). A further frame is welcome only while
 //! what is under way is worth less than [`SLACK`] beyond the way itself.
+//!
+//! What a frame takes has two parts: some terminals draw for tens of milliseconds after each, however
+//! small it was. Charged to its bytes, that would call for ever smaller and worse pictures that come
+//! no sooner. So the two are told apart ([`Speed`]) by a line through what frames of all lengths took.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,6 +35,92 @@ const LEAST: u32 = 8;
 /// Share of a new frame's time per byte in the estimate.
 const NEW: f64 = 0.4;
 
+/// A frame's bytes may take this share of the time until the next: what is left is for typing, for
+/// text, and for frames that come out larger.
+const SHARE: f64 = 0.9;
+/// Where the terminal's own time leaves less, the bytes may still take this share of that time: a
+/// picture a quarter later is worth less than one that can be recognised.
+const OWN: f64 = 0.25;
+/// Sizes of frames, and for how long what they took is remembered.
+const SIZES: usize = 56;
+const KEPT: Duration = Duration::from_secs(60);
+/// Share of a new frame in what frames of its size take.
+const EACH: f64 = 0.2;
+/// Sizes that differ by no more than this share tell little of what a byte takes; then it is taken to be
+/// all there is.
+const ALIKE: f64 = 0.05;
+
+/// How fast a terminal eats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Seconds that each frame takes, however small.
+    pub frame: f64,
+    /// Seconds that each byte of it takes.
+    pub byte: f64,
+}
+
+impl Speed {
+    /// Bytes that a frame may have where one comes after each `frame_time`.
+    pub fn room(&self, frame_time: Duration) -> usize {
+        let left = frame_time.as_secs_f64() * SHARE - self.frame;
+        (left.max(self.frame * OWN) / self.byte.max(1e-9)) as usize
+    }
+}
+
+/// What frames of about one length took.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    at: Instant,
+    bytes: f64,
+    took: f64,
+}
+
+/// Frames of all lengths, by length: two sizes to an octave. Those of a length that was left minutes ago
+/// are still worth knowing, and many of one length don't outweigh few of another.
+#[derive(Debug)]
+struct Sizes([Option<Size>; SIZES]);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self([None; SIZES])
+    }
+}
+
+impl Sizes {
+    fn add(&mut self, bytes: f64, took: f64, now: Instant) {
+        let number = (2.0 * bytes.max(1.0).log2()) as usize;
+        let Some(size) = self.0.get_mut(number) else { return };
+        let fresh = |size: &Size| now.saturating_duration_since(size.at) < KEPT;
+        *size = Some(match size.filter(fresh) {
+            Some(Size { bytes: b, took: t, .. }) => {
+                Size { at: now, bytes: b + EACH * (bytes - b), took: t + EACH * (took - t) }
+            }
+            None => Size { at: now, bytes, took },
+        });
+        for size in &mut self.0 {
+            *size = size.filter(fresh);
+        }
+    }
+
+    /// A line through all sizes (least squares).
+    fn speed(&self) -> Option<Speed> {
+        let sizes = || self.0.iter().flatten();
+        let n = sizes().count() as f64;
+        let mean = |of: &dyn Fn(&Size) -> f64| sizes().map(of).sum::<f64>() / n;
+        let (bytes, took) = (mean(&|size| size.bytes), mean(&|size| size.took));
+        if n == 0.0 || bytes <= 0.0 {
+            return None;
+        }
+        let spread = mean(&|size| (size.bytes - bytes).powi(2));
+        let both = mean(&|size| (size.bytes - bytes) * (size.took - took));
+        // If a frame took no time of its own.
+        let whole = took / bytes;
+        let doubt = (ALIKE * bytes).powi(2);
+        let byte = ((both + doubt * whole) / (spread + doubt)).clamp(0.1 * whole, whole);
+        Some(Speed { frame: (took - byte * bytes).max(0.0), byte })
+    }
+}
+
 /// One question under way.
 #[derive(Clone, Copy, Debug)]
 enum Mark {
@@ -50,6 +140,7 @@ pub(super) struct Flow {
     eaten: Option<Instant>,
     /// Seconds a byte takes: their mean is the mean load, that of rates would favour the quick ones.
     per_byte: Option<f64>,
+    sizes: Sizes,
     ways: VecDeque<(Instant, Duration)>,
     last: Option<Duration>,
     /// Questions given up: their answers may still come.
@@ -89,6 +180,7 @@ impl Flow {
                 self.eaten = Some(now);
                 let trip = now.saturating_duration_since(at).max(Duration::from_micros(100));
                 let took = now.saturating_duration_since(began).max(trip / LEAST);
+                self.sizes.add(bytes.max(1) as f64, took.as_secs_f64(), now);
                 let new = took.as_secs_f64() / bytes.max(1) as f64;
                 let known = self.per_byte.unwrap_or(new);
                 self.per_byte = Some(known + NEW * (new - known));
@@ -118,6 +210,11 @@ impl Flow {
     /// Bytes per second that the far end eats; `None`: not known.
     pub(super) fn rate(&self) -> Option<f64> {
         self.per_byte.map(f64::recip)
+    }
+
+    /// How fast the far end eats; `None`: not known.
+    pub(super) fn speed(&self) -> Option<Speed> {
+        self.sizes.speed()
     }
 
     /// From handing over a frame until the terminal had read it whole, the answer's way included.
@@ -159,6 +256,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paint::Quality;
 
     /// A terminal behind a line: eats in order, answers what it has eaten.
     struct Far {
@@ -291,6 +389,69 @@ mod tests {
         let rate = flow.rate().expect("known");
         assert!((60_000.0..500_000.0).contains(&rate), "{rate}");
         assert!(worst <= Duration::from_millis(150), "{worst:?}");
+    }
+
+    /// Pictures whose bytes a painter chooses by the room there is, for one that takes `own` seconds for
+    /// each and `rate` bytes per second: mean bytes and pictures a second in the last half.
+    fn settle(own: f64, rate: f64, t0: Instant) -> (f64, f64) {
+        let frame_time = Duration::from_millis(33);
+        let (mut flow, mut quality, mut now) = (Flow::default(), Quality::default(), t0);
+        let (mut sum, mut began) = (0.0, t0);
+        for frame in 0..600u32 {
+            if frame == 300 {
+                began = now;
+            }
+            // Bytes fall about with λ^-0.45, as measured; pictures differ.
+            let differ = 0.9 + 0.05 * f64::from(frame % 5);
+            let bytes = 68_000.0 * f64::from(quality.lambda() * 2.0).powf(-0.45) * differ;
+            if let Some(speed) = flow.speed() {
+                quality.learn(bytes as usize, speed.room(frame_time));
+            }
+            assert!(flow.send(bytes as usize, now));
+            let read = now + Duration::from_secs_f64(own + bytes / rate);
+            assert!(flow.answer(now + Duration::from_millis(1)));
+            assert!(flow.answer(read + Duration::from_millis(1)));
+            sum += if frame >= 300 { bytes / 300.0 } else { 0.0 };
+            now = (now + frame_time).max(read + Duration::from_millis(1));
+        }
+        (sum, 300.0 / now.saturating_duration_since(began).as_secs_f64())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_its_time_for_each_picture_gets_no_worse_ones_for_it() {
+        let t0 = Instant::now();
+        // 100 ms to draw, 10 MB/s: the smallest pictures would come 10 times a second at best.
+        let (bytes, fps) = settle(0.1, 1e7, t0);
+        assert!(bytes > 30_000.0 && fps > 8.0, "{bytes} {fps}");
+        // 15 ms to draw, 2 MB/s: what is left of the picture's time.
+        let (bytes, fps) = settle(0.015, 2e6, t0);
+        assert!((20_000.0..40_000.0).contains(&bytes) && fps > 27.0, "{bytes} {fps}");
+        // None of its own: nine tenths of the time.
+        let (bytes, fps) = settle(0.0, 2e6, t0);
+        assert!((50_000.0..62_000.0).contains(&bytes) && fps > 28.0, "{bytes} {fps}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pictures_that_are_all_alike_tell_nothing_of_a_time_of_their_own() {
+        let t0 = Instant::now();
+        let mut sizes = Sizes::default();
+        assert_eq!(sizes.speed(), None);
+        for _ in 0..50 {
+            sizes.add(10_000.0, 0.02, t0);
+        }
+        let speed = sizes.speed().expect("known");
+        assert!((speed.byte * 10_000.0 - 0.02).abs() < 1e-4 && speed.frame < 1e-4, "{speed:?}");
+        // Times that fall with the bytes are chance: a byte never takes less than nothing.
+        (0..50)
+            .for_each(|i| sizes.add(10_000.0 * f64::from(1 + i % 9), 0.02 / f64::from(1 + i), t0));
+        let speed = sizes.speed().expect("known");
+        assert!(speed.byte > 0.0 && speed.frame >= 0.0, "{speed:?}");
+        // Nonsense is survived; what is old is forgotten.
+        sizes.add(f64::MAX, 1.0, t0);
+        sizes.add(0.0, 0.0, t0);
+        sizes.add(5_000.0, 0.01, t0 + KEPT);
+        let speed = sizes.speed().expect("known");
+        assert!((speed.byte - 2e-6).abs() < 1e-9, "{speed:?}");
     }
 
     #[tokio::test(start_paused = true)]

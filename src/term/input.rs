@@ -38,6 +38,8 @@ pub enum Reply {
     Cursor(u16, u16),
     /// Kitty's graphics protocol, to a question with this number: whether it was understood.
     Kitty(u32, bool),
+    /// OSC 4: how the palette's colour with this number looks, red, green, blue.
+    Colour(u8, [u8; 3]),
     /// XTSMGRAPHICS, item (1: colour registers, 2: sixel geometry) and values; only successes.
     Graphics(u16, u16, u16),
 }
@@ -49,6 +51,8 @@ const MAX_STRING: usize = 256;
 /// How XTVERSION's answer begins, and that of kitty's graphics protocol.
 const VERSION: &[u8] = b"\x1bP>|";
 const KITTY: &[u8] = b"\x1b_G";
+/// How an answer about the palette begins.
+const COLOUR: &[u8] = b"\x1b]4;";
 /// Longest paste delivered; the rest is dropped.
 const MAX_PASTE: usize = 64 * 1024;
 
@@ -98,7 +102,7 @@ impl Parser {
 
     /// The buffer begins with an unfinished answer that we asked for.
     fn is_our_string(&self) -> bool {
-        [VERSION, KITTY, b"\x1b[?"].iter().any(|ours| self.buffer.starts_with(ours))
+        [VERSION, KITTY, COLOUR, b"\x1b[?"].iter().any(|ours| self.buffer.starts_with(ours))
     }
 
     fn run(&mut self, last: bool) {
@@ -182,6 +186,7 @@ impl Parser {
             },
             Some(b'P') => self.string(b, last, VERSION, |text| Some(Reply::Version(text))),
             Some(b'_') => self.string(b, last, KITTY, |text| kitty(&text)),
+            Some(b']') => self.string(b, last, COLOUR, |text| colour(&text)),
             Some(b'\r') => self.key(KeyCode::Enter, KeyModifiers::ALT, 2),
             Some(b'\t') => self.key(KeyCode::Tab, KeyModifiers::ALT, 2),
             Some(0x7f) => self.key(KeyCode::Backspace, KeyModifiers::ALT, 2),
@@ -194,7 +199,7 @@ impl Parser {
         }
     }
 
-    /// DCS or APC: only an answer that begins like `ours`; all else was Alt and more keys.
+    /// DCS, APC or OSC: only an answer that begins like `ours`; all else was Alt and more keys.
     fn string(
         &mut self,
         b: &[u8],
@@ -351,6 +356,28 @@ fn kitty(text: &str) -> Option<Reply> {
     Some(Reply::Kitty(number.parse().ok()?, said == "OK"))
 }
 
+/// "7;rgb:e5e5/e5e5/e5e5" (X11's notation: one to four digits each), with an alpha value or without.
+fn colour(text: &str) -> Option<Reply> {
+    let (number, said) = text.split_once(';')?;
+    let channels = said.strip_prefix("rgb:").or_else(|| said.strip_prefix("rgba:"))?;
+    let channel = |digits: &str| {
+        let most = match digits.len() {
+            n @ 1..=4 => (1u32 << (4 * n)) - 1,
+            _ => return None,
+        };
+        // No sign, as `from_str_radix` would allow.
+        let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let value = u32::from_str_radix(digits, 16).ok().filter(|_| hex)?;
+        u8::try_from((value * 255 + most / 2) / most).ok()
+    };
+    let mut all = channels.split('/').map(channel);
+    let look = [all.next()??, all.next()??, all.next()??];
+    let rest = all.count();
+    (rest <= 1).then_some(())?;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    Some(Reply::Colour(number.parse().ok()?, look))
+}
+
 fn alt_shift() -> KeyModifiers {
     KeyModifiers::ALT | KeyModifiers::SHIFT
 }
@@ -454,6 +481,7 @@ mod tests {
             (b"\x1bx", key(KeyCode::Char('x'), KeyModifiers::ALT)),
             (b"\x1bP", key(KeyCode::Char('P'), alt_shift())),
             (b"\x1b_", key(KeyCode::Char('_'), KeyModifiers::ALT)),
+            (b"\x1b]", key(KeyCode::Char(']'), KeyModifiers::ALT)),
             (b"\x1b[", key(KeyCode::Char('['), KeyModifiers::ALT)),
             (b"\x1b[97;5u", key(KeyCode::Char('a'), KeyModifiers::CONTROL)),
             (b"\x1b[I", Token::Focus(true)),
@@ -468,7 +496,8 @@ mod tests {
         let stream =
             b"\x1bP>|kitty(0.26.5)\x1b\\\x1b[?2026;2$y\x1b[6;24;12t\x1b[4;480;960t\x1b[2;2R\
             \x1b_Gi=31;OK\x1b\\\x1b_Gi=32,I=1;EBADF:no such\x1b\\\x1b[?1;0;256S\x1b[?2;0;1000;800S\
-            \x1b[?2;3;0S\x1b[?62;4c";
+            \x1b[?2;3;0S\x1b]4;0;rgb:0000/0000/0000\x07\x1b]4;9;rgb:ff/7f/0\x1b\\\
+            \x1b]4;15;rgba:ffff/8080/7fff/ffff\x1b\\\x1b[?62;4c";
         let expected = [
             Reply::Version("kitty(0.26.5)".into()),
             Reply::Mode(2026, 2),
@@ -479,6 +508,9 @@ mod tests {
             Reply::Kitty(32, false),
             Reply::Graphics(1, 256, 0),
             Reply::Graphics(2, 1000, 800),
+            Reply::Colour(0, [0, 0, 0]),
+            Reply::Colour(9, [255, 127, 0]),
+            Reply::Colour(15, [255, 128, 127]),
             Reply::Attributes(vec![62, 4]),
         ]
         .map(Token::Reply);
@@ -488,6 +520,29 @@ mod tests {
             tokens.extend(parser.feed(&stream[cut..]));
             assert_eq!(tokens, expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn answers_about_colours_that_make_no_sense_are_none() {
+        for said in [
+            "0;?",
+            "0;",
+            ";rgb:0/0/0",
+            "x;rgb:0/0/0",
+            "+1;rgb:0/0/0",
+            "256;rgb:0/0/0",
+            "1;rgb:0/0",
+            "1;rgb:00000/0/0",
+            "1;rgb:+1/0/0",
+            "1;rgb://",
+            "1;rgb:0/0/0/0/0",
+            "1;red",
+            "1;rgb:g/0/0",
+        ] {
+            assert_eq!(all(format!("\x1b]4;{said}\x07").as_bytes()), [], "{said}");
+        }
+        // Other answers of that kind were not asked for: their bytes are keys, as before.
+        assert!(all(b"\x1b]11;rgb:0/0/0\x07").iter().all(|t| matches!(t, Token::Key(_))));
     }
 
     #[test]

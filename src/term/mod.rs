@@ -21,10 +21,11 @@ mod shm;
 
 pub use compose::{Areas, Composer, screen_of};
 pub use events::{Event, Events};
+pub use flow::Speed;
 pub use output::{Output, OutputStats, QueueFull};
 pub use probe::{Environment, Probe, Replies};
 pub use secret::{AskError, ask};
-pub use session::{Options, TermError, Terminal};
+pub use session::{Options, TermError, Terminal, columns};
 pub use shm::SharedMemory;
 
 impl From<ratatui::layout::Rect> for crate::paint::Rect {

@@ -1,7 +1,8 @@
 //! The one thread that writes to the terminal: one frame in flight, and how fast it goes.
 
-use super::flow::{ASK, Flow};
+use super::flow::{ASK, Flow, Speed};
 use super::session::{TermError, Terminal, Tty};
+use crate::paint::Quality;
 use rustix::event::PollFlags;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,9 +22,20 @@ pub struct OutputStats {
     /// How many bytes per second the far end eats: by what it answered, else measured on writes
     /// that were held up. `None`: not known.
     pub drain: Option<f64>,
+    /// The same in more detail, where the terminal answers.
+    pub speed: Option<Speed>,
     /// How long the last frame took from handing over until the terminal had read it whole (if it
     /// answers), else until its last byte was taken.
     pub last: Duration,
+}
+
+impl OutputStats {
+    /// Bytes that a frame may have where one comes after each `frame_time`; `None`: nothing is known
+    /// yet.
+    pub fn budget(&self, frame_time: Duration) -> Option<usize> {
+        let measured = || self.drain.map(|drain| Quality::budget(drain, frame_time));
+        self.speed.map(|speed| speed.room(frame_time)).or_else(measured)
+    }
 }
 
 /// Too much ordered output is waiting.
@@ -114,7 +126,8 @@ impl Output {
         let mut state = self.shared.lock();
         let Some(flow) = &mut state.flow else { return };
         if flow.answer(Instant::now()) {
-            let (rate, last) = (flow.rate(), flow.last());
+            let (rate, speed, last) = (flow.rate(), flow.speed(), flow.last());
+            state.stats.speed = speed.or(state.stats.speed);
             state.stats.drain = rate.or(state.stats.drain);
             state.stats.last = last.unwrap_or(state.stats.last);
         }

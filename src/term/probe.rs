@@ -2,7 +2,7 @@
 //! and the environment; the decision says its reasons.
 
 use super::input::Reply;
-use crate::paint::{Depth, Look, Mode, PixelTerminal, Protocol, Tile};
+use crate::paint::{Ansi, Depth, Look, Mode, PixelTerminal, Protocol, Tile};
 use std::collections::BTreeMap;
 
 /// The questions, in order: name, synchronized output, sizes of cell and window, sixel's colours
@@ -13,6 +13,8 @@ const QUESTIONS: &str = "\x1b[>0q\x1b[?2026$p\x1b[16t\x1b[14t\x1b[?1;1;0S\x1b[?2
 /// Does it know kitty's graphics? A picture of one pixel, not shown. Multiplexers take the sequence
 /// for a title, so they are not asked.
 const KITTY: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\";
+/// How do the 16 ANSI colours look? One by one: not all terminals know of several in one question.
+const COLOURS: u8 = 16;
 /// Numbers of this question and of the same about shared memory.
 const KITTY_DIRECT: u32 = 31;
 const KITTY_SHARED: u32 = 32;
@@ -72,18 +74,28 @@ impl Environment {
 
     /// What to ask. `shared`: the name, in base64, of an object in shared memory with one pixel.
     pub(super) fn questions(&self, shared: Option<&str>) -> String {
+        let colours: String = match self.is_screen() {
+            // It answers nothing of that kind, and doesn't let it through.
+            true => String::new(),
+            false => (0..COLOURS).map(|n| format!("\x1b]4;{n};?\x1b\\")).collect(),
+        };
         if self.is_multiplexed() {
-            return format!("{QUESTIONS}{FENCE}");
+            return format!("{QUESTIONS}{colours}{FENCE}");
         }
         let shared = shared.map_or(String::new(), |name| {
             format!("\x1b_Gi={KITTY_SHARED},s=1,v=1,a=q,t=s,f=24;{name}\x1b\\")
         });
-        format!("{KITTY}{shared}{QUESTIONS}{FENCE}")
+        format!("{KITTY}{shared}{QUESTIONS}{colours}{FENCE}")
     }
 
     /// The terminal may be on this machine and show what lies in its memory.
     pub(super) fn may_share(&self) -> bool {
         self.answers() && !self.is_multiplexed() && !self.is_remote()
+    }
+
+    /// Inside GNU screen, which gives `TERM` the name that tmux gives it, too.
+    fn is_screen(&self) -> bool {
+        self.has("STY") || self.get("TERM").starts_with("screen") && !self.has("TMUX")
     }
 
     /// Inside tmux or GNU screen.
@@ -132,6 +144,8 @@ pub struct Replies {
     pub sixel_colours: Option<u16>,
     /// Largest sixel picture in pixels.
     pub sixel_size: Option<(u16, u16)>,
+    /// How its first 16 colours look, as far as it told.
+    pub colours: [Option<[u8; 3]>; COLOURS as usize],
     /// The fence was answered.
     pub complete: bool,
 }
@@ -151,6 +165,11 @@ impl Replies {
             Reply::Kitty(KITTY_DIRECT, understood) => self.kitty = Some(*understood),
             Reply::Kitty(KITTY_SHARED, understood) => self.kitty_shared = *understood,
             Reply::Kitty(..) => {}
+            Reply::Colour(number, look) => {
+                if let Some(colour) = self.colours.get_mut(usize::from(*number)) {
+                    *colour = Some(*look);
+                }
+            }
             Reply::Graphics(1, colours, _) => self.sixel_colours = Some(*colours),
             Reply::Graphics(2, w, h) => self.sixel_size = Some((*w, *h)),
             Reply::Graphics(..) => {}
@@ -180,6 +199,8 @@ pub struct Probe {
     pub mode: Mode,
     /// Colours.
     pub depth: Depth,
+    /// How it shows the 16 ANSI colours; xterm's where it didn't tell.
+    pub ansi: Ansi,
     /// It shows a frame at once when asked to (mode 2026).
     pub sync: bool,
     /// Cell size in pixels, width and height; a usual one when it is not known.
@@ -236,6 +257,7 @@ impl Probe {
         let terminal = replies.version.clone().unwrap_or_default();
         let mode = mode(&environment, &replies, &mut why);
         let depth = depth(&environment, &terminal, &mut why);
+        let ansi = ansi(&environment, &replies, depth, &mut why);
         let sync = replies.sync == Some(true);
         let octants = octants(&environment, &replies, &mut why);
         let mode = if octants && mode == Mode::Mixed { Mode::MixedOctant } else { mode };
@@ -258,6 +280,7 @@ impl Probe {
             usable,
             mode,
             depth,
+            ansi,
             sync,
             cell_px,
             cell_known,
@@ -274,6 +297,11 @@ impl Probe {
             cells,
             kernel_px,
         }
+    }
+
+    /// Of how many of the 16 ANSI colours the terminal told how they look.
+    pub fn told_colours(&self) -> usize {
+        self.replies.colours.iter().flatten().count()
     }
 
     /// Whether the last question was answered: whatever comes now answers something else.
@@ -320,6 +348,7 @@ impl Probe {
             screen_rows,
             // Others may have pictures on this terminal, too.
             id_base: 0x00fa_ce00 + 2 * number,
+            ansi: self.ansi,
         }
     }
 
@@ -339,7 +368,8 @@ impl Probe {
         let now = Self::decide(self.environment.clone(), replies, self.cells, self.kernel_px);
         let decided = |p: &Self| {
             let pixels = (p.kitty, p.kitty_shared, p.iterm2, p.sixel);
-            (p.mode, p.depth, p.sync, p.cell_px, p.octants, pixels)
+            let ansi = (p.depth == Depth::Ansi16).then_some(p.ansi);
+            (p.mode, p.depth, p.sync, p.cell_px, p.octants, pixels, ansi)
         };
         let changed = decided(&now) != decided(self);
         *self = now;
@@ -450,7 +480,7 @@ fn pixels(
 }
 
 /// Terminals that show iTerm2's inline pictures, by the name they tell.
-const SHOWS_ITERM2: [&str; 3] = ["iterm2", "wezterm", "mintty"];
+const SHOWS_ITERM2: [&str; 4] = ["iterm2", "wezterm", "mintty", "konsole"];
 
 fn iterm2(environment: &Environment, terminal: &str) -> bool {
     let name = terminal.to_ascii_lowercase();
@@ -478,7 +508,7 @@ fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> De
         (Depth::Mono, "no colours: TERM says so".into())
     } else if term == "linux" {
         (Depth::Ansi16, "16 colours: the Linux console".into())
-    } else if environment.has("STY") || term.starts_with("screen") && !environment.has("TMUX") {
+    } else if environment.is_screen() {
         // It turns what it is given into what it believes the outer terminal has.
         if term.contains("256color") {
             (Depth::Indexed256, format!("256 colours: inside GNU screen, TERM={term}"))
@@ -506,6 +536,31 @@ fn depth(environment: &Environment, terminal: &str, why: &mut Vec<String>) -> De
     };
     why.push(reason);
     depth
+}
+
+/// How the first 16 colours look. Only pictures of no more colours use them: whoever shows 256 has 240
+/// that look alike everywhere.
+fn ansi(environment: &Environment, replies: &Replies, depth: Depth, why: &mut Vec<String>) -> Ansi {
+    let console = environment.get("TERM") == "linux";
+    let mut ansi = if console { Ansi::VGA } else { Ansi::XTERM };
+    let mut told = 0;
+    for (colour, look) in ansi.0.iter_mut().zip(replies.colours) {
+        if let Some(look) = look {
+            (*colour, told) = (look, told + 1);
+        }
+    }
+    if depth == Depth::Ansi16 {
+        let looks = ansi.0.map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}")).join(" ");
+        why.push(match told {
+            0 if console => format!("they are the VGA's: {looks}"),
+            0 => format!("they are taken for xterm's, the terminal didn't tell: {looks}"),
+            16 => format!("they are as the terminal told: {looks}"),
+            _ => format!("{told} of them are as the terminal told, the others xterm's: {looks}"),
+        });
+    } else if told > 0 {
+        why.push(format!("{told} of the first 16 colours told, not needed at this depth"));
+    }
+    ansi
 }
 
 fn cell(
@@ -671,6 +726,50 @@ mod tests {
             let tmux = env(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]);
             assert!(!Probe::decide(tmux, replies, (80, 24), (0, 0)).octants);
         }
+    }
+
+    #[test]
+    fn the_first_16_colours_are_as_told_and_matter_only_where_there_are_no_more() {
+        let theme = |n: u8| [n, 255 - n, 10 * n];
+        let mut replies = answered();
+        for n in (0..=255).filter(|n| *n != 7) {
+            replies.learn(&Reply::Colour(n, theme(n & 15)));
+        }
+        let few = env(&[("TERM", "screen"), ("STY", "1.tty")]);
+        let p = Probe::decide(few.clone(), replies.clone(), (80, 24), (0, 0));
+        assert_eq!((p.depth, p.told_colours()), (Depth::Ansi16, 15));
+        for (n, look) in p.ansi.0.into_iter().enumerate() {
+            let told = theme(n as u8);
+            assert_eq!(look, if n == 7 { Ansi::XTERM.0[7] } else { told }, "{n}");
+        }
+        assert!(p.why.iter().any(|why| why.contains("15 of them") && why.contains("#00ff00")));
+        assert_eq!(p.pixel_terminal(24, 0).ansi, p.ansi);
+
+        // One that comes late is taken in; where 256 are shown it changes nothing.
+        let mut late = p.clone();
+        assert!(late.learn(&Reply::Colour(7, theme(7))));
+        assert_eq!((late.told_colours(), late.ansi.0[7]), (16, theme(7)));
+        let xterm = env(&[("TERM", "xterm-256color")]);
+        let mut rich = Probe::decide(xterm, replies, (80, 24), (0, 0));
+        assert!(rich.depth != Depth::Ansi16 && !rich.learn(&Reply::Colour(7, theme(7))));
+        assert_eq!(rich.told_colours(), 16);
+    }
+
+    #[test]
+    fn consoles_have_the_vgas_colours_and_screen_is_not_asked_about_them() {
+        let asks = |pairs: &[(&str, &str)]| env(pairs).questions(None).matches("\x1b]4;").count();
+        assert_eq!(asks(&[("TERM", "xterm-256color")]), 16);
+        assert_eq!(asks(&[("TERM", "tmux-256color"), ("TMUX", "/tmp/x")]), 16);
+        assert_eq!(asks(&[("TERM", "screen"), ("TMUX", "/tmp/x")]), 16, "tmux under screen's name");
+        assert_eq!(asks(&[("TERM", "screen.xterm-256color")]), 0);
+        assert_eq!(asks(&[("TERM", "xterm"), ("STY", "1.tty")]), 0);
+        assert!(!env(&[("TERM", "linux")]).answers());
+        let p = Probe::decide(env(&[("TERM", "linux")]), Replies::default(), (80, 25), (0, 0));
+        assert_eq!((p.depth, p.ansi), (Depth::Ansi16, Ansi::VGA));
+        let screen = env(&[("TERM", "screen"), ("STY", "1.tty")]);
+        let p = Probe::decide(screen, Replies::default(), (80, 24), (0, 0));
+        assert_eq!((p.depth, p.ansi), (Depth::Ansi16, Ansi::XTERM));
+        assert!(p.why.iter().any(|why| why.contains("didn't tell")));
     }
 
     #[test]

@@ -296,6 +296,12 @@ impl Terminal {
     }
 }
 
+/// Columns of the terminal that this is; `None`: it is none, or it doesn't tell.
+pub fn columns(of: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(of).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         restore();

@@ -9,24 +9,21 @@
 //! All `m` are tried.
 
 use super::*;
-use std::sync::OnceLock;
 
 /// Palette colours tried around each of the best two.
 const NEAR: usize = 4;
 /// What the error of the mean counts, against that of the samples. At 0.7 single samples are as near as
 /// with the nearest colours, and means of half a cell gain over 1 dB; more makes coloured grain.
 pub(super) const MEAN: f32 = 0.7;
-/// Steps per channel of the table of near colours.
-const STEPS: usize = 16;
 
 /// The nearest palette colours to a colour, nearest first.
-type Near = [u8; NEAR];
+pub(super) type Near = [u8; NEAR];
 
 /// The nearest palette colours to a colour, nearest first.
-pub(super) fn nearest<const K: usize>(depth: Depth, colour: [f32; 3]) -> [u8; K] {
+pub(super) fn nearest<const K: usize>(scheme: &Scheme, colour: [f32; 3]) -> [u8; K] {
     let mut best = [(f32::INFINITY, 0u8); K];
-    for i in if depth == Depth::Ansi16 { 0..=15 } else { 16..=255u8 } {
-        sort_in(&mut best, distance(colour, looks(Ink::indexed(i))), i);
+    for i in scheme.numbers() {
+        sort_in(&mut best, distance(colour, looks(scheme.indexed(i))), i);
     }
     best.map(|(_, i)| i)
 }
@@ -36,24 +33,6 @@ pub(super) fn sort_in<T: Copy>(best: &mut [(f32, T)], score: f32, what: T) {
     let Some(at) = best.iter().position(|(other, _)| score < *other) else { return };
     best[at..].rotate_right(1);
     best[at] = (score, what);
-}
-
-/// For each of `STEPS³` colours.
-fn table(depth: Depth) -> &'static [Near] {
-    static LARGE: OnceLock<Vec<Near>> = OnceLock::new();
-    static SMALL: OnceLock<Vec<Near>> = OnceLock::new();
-    let table = if depth == Depth::Ansi16 { &SMALL } else { &LARGE };
-    table.get_or_init(|| {
-        let colour =
-            |n: usize| [n / STEPS / STEPS, n / STEPS % STEPS, n % STEPS].map(|v| (v * 17) as f32);
-        (0..STEPS * STEPS * STEPS).map(|n| nearest(depth, colour(n))).collect()
-    })
-}
-
-#[inline(always)]
-fn near(table: &[Near], colour: [f32; 3]) -> Near {
-    let [r, g, b] = colour.map(|v| (v / 17.0 + 0.5) as usize).map(|v| v.min(STEPS - 1));
-    table[(r * STEPS + g) * STEPS + b]
 }
 
 /// The best pair of each of [`LANES`] cells.
@@ -72,16 +51,16 @@ fn weigh<const K: usize>(samples: f32, sum: [f32; 3]) -> f32 {
 
 /// Tries all pairs of near colours for [`LANES`] cells at once.
 #[inline(always)]
-fn pairs<const K: usize>(grid: &Grid<K>, depth: Depth) -> Pairs {
-    let table = table(depth);
+fn pairs<const K: usize>(grid: &Grid<K>, scheme: &Scheme) -> Pairs {
+    let table = scheme.near();
     let n = K as f32;
     let (mut around, mut looked) = ([[[0u8; LANES]; NEAR]; 2], [[[[0.0f32; LANES]; 3]; NEAR]; 2]);
     for l in 0..LANES {
         for (side, colour) in [&grid.fit.ink, &grid.fit.paper].into_iter().enumerate() {
-            let list = near(table, [colour[0][l], colour[1][l], colour[2][l]]);
-            for (k, index) in list.into_iter().enumerate() {
+            let list = table.at([colour[0][l], colour[1][l], colour[2][l]]);
+            for (k, index) in list.iter().copied().enumerate() {
                 around[side][k][l] = index;
-                let look = looks(Ink::indexed(index));
+                let look = looks(scheme.indexed(index));
                 for c in 0..3 {
                     looked[side][k][c][l] = look[c];
                 }
@@ -209,13 +188,13 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         let keep_of = |sums: &[Lanes; 3], l: usize| sums.map(|sum| sum[l]);
         let (sums, samples) = a.keep(self.shadow, first);
         let mut keep: Lanes = std::array::from_fn(|l| weigh::<N>(samples[l], keep_of(&sums, l)));
-        let of_a = pairs(a, self.depth);
+        let of_a = pairs(a, self.scheme);
         // A shade may have the very tone.
         let mut bound: Lanes =
             std::array::from_fn(|l| of_a.error[l].min(a.fit.flat[l]) + a.more[l]);
         let of_b = b.map(|b| {
             let (sums, samples) = b.keep(self.shadow, first);
-            let found = pairs(b, self.depth);
+            let found = pairs(b, self.scheme);
             for l in 0..LANES {
                 let other = b.level(weigh::<M>(samples[l], keep_of(&sums, l)), l);
                 let here = b.owns(self.shadow.glyph[first + l]);
@@ -233,9 +212,9 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             if let Some(search) = &mut search {
                 self.few_flat(search, a, l);
                 self.shades(search, a, l);
-                few_pairs(search, a, &of_a, l);
+                few_pairs(search, a, (&of_a, self.scheme), l);
                 if let (Some(b), Some(of_b)) = (b, &of_b) {
-                    few_pairs(search, b, of_b, l);
+                    few_pairs(search, b, (of_b, self.scheme), l);
                 }
             }
             error += f64::from(self.found(search, keep[l], i, at, stats));
@@ -251,7 +230,7 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             grid.fit.flat[l] + off + MEAN * off + grid.more[l]
         };
         let (pen_fg, pen_bg) = search.pen;
-        let ink = self.depth.ink(mean);
+        let ink = self.scheme.ink(mean);
         let cost = if ink == pen_bg { 0 } else { 3 + ink_cost(ink, true) };
         search.consider(0, error(ink), cost, (pen_fg, ink));
         if pen_bg != Ink::DEFAULT {
@@ -265,8 +244,13 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
 
 /// The best pair both ways round, each of its colours with one of the pen's, and the pen's own.
 #[inline(always)]
-fn few_pairs<const K: usize>(search: &mut Search<'_>, grid: &Grid<K>, found: &Pairs, l: usize) {
-    let (a, b) = (Ink::indexed(found.a[l]), Ink::indexed(found.b[l]));
+fn few_pairs<const K: usize>(
+    search: &mut Search<'_>,
+    grid: &Grid<K>,
+    (found, scheme): (&Pairs, &Scheme),
+    l: usize,
+) {
+    let (a, b) = (scheme.indexed(found.a[l]), scheme.indexed(found.b[l]));
     let (pen_fg, pen_bg) = search.pen;
     // Nearly: other pairs than those tried may be a little better, seldom by more.
     let least = grid.level(found.error[l] * 0.9, l);
@@ -291,6 +275,7 @@ fn few_pairs<const K: usize>(search: &mut Search<'_>, grid: &Grid<K>, found: &Pa
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::colour::Ansi;
     use super::super::super::simd::{self, Work};
     use super::*;
     use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -352,7 +337,7 @@ mod tests {
         let (mut of_near, mut of_all) = (0.0, 0.0);
         for _ in 0..4 {
             let grid = Grid::new(cells(&mut rng), 0);
-            let found = pairs(&grid, Depth::Indexed256);
+            let found = pairs(&grid, &Scheme::of(Depth::Indexed256, Ansi::default()));
             for l in 0..LANES {
                 let pair = (Ink::indexed(found.a[l]), Ink::indexed(found.b[l]));
                 let (_, own) = pattern(&grid, l, pair);
@@ -371,7 +356,7 @@ mod tests {
         type Out = Pairs;
         #[inline(always)]
         fn run(self) -> Pairs {
-            pairs(self.0, Depth::Indexed256)
+            pairs(self.0, &Scheme::of(Depth::Indexed256, Ansi::default()))
         }
     }
 

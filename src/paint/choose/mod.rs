@@ -11,10 +11,12 @@ mod few;
 mod full;
 mod grid;
 mod plain;
+mod scheme;
 mod shade;
 
 pub(super) use grid::Table;
 use grid::{Grid, level, load, mix};
+pub(super) use scheme::Scheme;
 
 use super::Rect;
 use super::colour::{Depth, Ink};
@@ -108,6 +110,7 @@ pub(super) struct Job<'a, const N: usize, const M: usize> {
     pub(super) frame: &'a RawFrame,
     pub(super) rect: Rect,
     pub(super) depth: Depth,
+    pub(super) scheme: &'a Scheme,
     pub(super) driver: &'static dyn Glyphs,
     pub(super) table: &'a Table,
     pub(super) lambda: f32,

@@ -38,7 +38,7 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
             // The glyph darkens already: lift the colour half-way to full brightness.
             let peak = cell[0].iter().fold(1.0f32, |a, b| a.max(*b)) / 255.0;
             let lift = 1.0 / peak.sqrt();
-            (step as u8, self.depth.ink(cell[0].map(|v| (v * lift).min(255.0))))
+            (step as u8, self.scheme.ink(cell[0].map(|v| (v * lift).min(255.0))))
         } else {
             let mut pattern = 0u8;
             for (k, sample) in cell.iter().enumerate() {
@@ -49,7 +49,7 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
                 std::array::from_fn(|c| cell.iter().map(|s| s[c]).sum::<f32>() / N as f32);
             let peak = mean.iter().fold(1.0f32, |a, b| a.max(*b)) / 255.0;
             let lift = 1.0 / peak.sqrt();
-            (pattern, self.depth.ink(mean.map(|v| (v * lift).min(255.0))))
+            (pattern, self.scheme.ink(mean.map(|v| (v * lift).min(255.0))))
         };
         let near = {
             let change = distance(looks(self.shadow.fg[i]), looks(fg));

@@ -4,7 +4,6 @@
 
 use super::few::{MEAN, nearest, sort_in};
 use super::*;
-use std::sync::OnceLock;
 
 /// Mixes kept for each colour of the table, best first.
 const TRIED: usize = 4;
@@ -14,20 +13,20 @@ const NEAR: usize = 12;
 /// samples, but seen at close range if its colours are far apart. Looked at in xterm and found right; no
 /// others were tried.
 const TEXTURE: f32 = 0.05;
-/// Steps per channel of the table.
-const STEPS: usize = 16;
+/// Mixes for one colour, best first.
+pub(super) type Mixes = [Mix; TRIED];
 
 /// `quarters` of colour `a`, the rest of `b`.
 #[derive(Clone, Copy)]
-struct Mix {
+pub(super) struct Mix {
     a: u8,
     b: u8,
     quarters: u8,
 }
 
 impl Mix {
-    fn error(self, colour: [f32; 3]) -> f32 {
-        let (a, b) = (Ink::indexed(self.a), Ink::indexed(self.b));
+    fn error(self, scheme: &Scheme, colour: [f32; 3]) -> f32 {
+        let (a, b) = (scheme.indexed(self.a), scheme.indexed(self.b));
         distance(mix(a, b, self.quarters), colour) + texture(a, b, self.quarters)
     }
 }
@@ -39,29 +38,20 @@ fn texture(a: Ink, b: Ink, quarters: u8) -> f32 {
     TEXTURE * share * (1.0 - share) * distance(looks(a), looks(b))
 }
 
-/// For each of `STEPS³` colours.
-fn mixes(depth: Depth) -> &'static [[Mix; TRIED]] {
-    static LARGE: OnceLock<Vec<[Mix; TRIED]>> = OnceLock::new();
-    static SMALL: OnceLock<Vec<[Mix; TRIED]>> = OnceLock::new();
-    let table = if depth == Depth::Ansi16 { &SMALL } else { &LARGE };
-    table.get_or_init(|| {
-        let of = |n: usize| {
-            let colour = [n / STEPS / STEPS, n / STEPS % STEPS, n % STEPS].map(|v| (v * 17) as f32);
-            let near: [u8; NEAR] = nearest(depth, colour);
-            let none = Mix { a: near[0], b: near[0], quarters: 2 };
-            let mut best = [(f32::INFINITY, none); TRIED];
-            for (i, a) in near.into_iter().enumerate() {
-                for b in near.into_iter().take(i) {
-                    for quarters in 1..=3 {
-                        let mix = Mix { a, b, quarters };
-                        sort_in(&mut best, mix.error(colour), mix);
-                    }
-                }
+/// The best mixes for a colour.
+pub(super) fn best_mixes(scheme: &Scheme, colour: [f32; 3]) -> Mixes {
+    let near: [u8; NEAR] = nearest(scheme, colour);
+    let none = Mix { a: near[0], b: near[0], quarters: 2 };
+    let mut best = [(f32::INFINITY, none); TRIED];
+    for (i, a) in near.into_iter().enumerate() {
+        for b in near.into_iter().take(i) {
+            for quarters in 1..=3 {
+                let mix = Mix { a, b, quarters };
+                sort_in(&mut best, mix.error(scheme, colour), mix);
             }
-            best.map(|(_, mix)| mix)
-        };
-        (0..STEPS * STEPS * STEPS).map(of).collect()
-    })
+        }
+    }
+    best.map(|(_, mix)| mix)
 }
 
 impl<const N: usize, const M: usize> Job<'_, N, M> {
@@ -87,10 +77,9 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
         if pen_fg != Ink::DEFAULT && pen_bg != Ink::DEFAULT {
             (1..=3).for_each(|quarters| consider(pen_fg, pen_bg, quarters));
         }
-        let [r, g, b] = mean.map(|v| (v / 17.0 + 0.5) as usize).map(|v| v.min(STEPS - 1));
-        for Mix { a, b, quarters } in mixes(self.depth)[(r * STEPS + g) * STEPS + b] {
-            let (a, b) = (Ink::indexed(a), Ink::indexed(b));
-            consider(a, b, quarters);
+        for Mix { a, b, quarters } in self.scheme.mixes().at(mean) {
+            let (a, b) = (self.scheme.indexed(*a), self.scheme.indexed(*b));
+            consider(a, b, *quarters);
             consider(b, a, 4 - quarters);
         }
     }
@@ -100,23 +89,25 @@ impl<const N: usize, const M: usize> Job<'_, N, M> {
 mod tests {
     use super::*;
     use crate::media::frame::{RawFrame, Size};
-    use crate::paint::{Mode, Painter, Rect};
+    use crate::paint::{Ansi, Mode, Painter, Rect};
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     #[test]
     fn the_tables_mixes_are_nearly_as_good_as_all_mixes() {
         let mut rng = StdRng::seed_from_u64(1);
-        for (depth, palette) in [(Depth::Indexed256, 16..=255u8), (Depth::Ansi16, 0..=15)] {
+        let all = [(Depth::Indexed256, Ansi::XTERM), (Depth::Ansi16, Ansi::XTERM)];
+        for (depth, ansi) in all.into_iter().chain([(Depth::Ansi16, Ansi::VGA)]) {
+            let scheme = Scheme::of(depth, ansi);
+            let palette = scheme.numbers();
             let (mut own, mut best) = (0.0, 0.0);
             for _ in 0..60 {
                 let colour: [f32; 3] = std::array::from_fn(|_| rng.random_range(0..256) as f32);
                 let least = |errors: &mut dyn Iterator<Item = f32>| errors.fold(f32::MAX, f32::min);
-                let [r, g, b] = colour.map(|v| (v / 17.0 + 0.5) as usize);
-                let tried = mixes(depth)[(r * STEPS + g) * STEPS + b];
-                own += least(&mut tried.iter().map(|mix| mix.error(colour)));
+                let tried = scheme.mixes().at(colour);
+                own += least(&mut tried.iter().map(|mix| mix.error(&scheme, colour)));
                 let pairs = palette.clone().flat_map(|a| palette.clone().map(move |b| (a, b)));
                 let all = pairs.flat_map(|(a, b)| (1..=2).map(move |q| Mix { a, b, quarters: q }));
-                best += least(&mut all.map(|mix| mix.error(colour)));
+                best += least(&mut all.map(|mix| mix.error(&scheme, colour)));
             }
             assert!(own <= best * 1.6, "{depth:?}: {own} for {best}");
         }

@@ -30,7 +30,7 @@ mod sixel;
 mod tests;
 
 use super::place::Place;
-use super::{Framing, Quality, Rect, Stats};
+use super::{Ansi, Framing, Quality, Rect, Stats};
 use crate::media::frame::{RawFrame, Size};
 pub(crate) use digits::base64;
 use digits::number;
@@ -62,7 +62,7 @@ impl Protocol {
     }
 }
 
-/// What a painter of pixels must know of its terminal.
+/// What a painter must know of its terminal: most of it is about pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelTerminal {
     /// Colours a sixel picture may have at once (XTSMGRAPHICS item 1).
@@ -75,11 +75,19 @@ pub struct PixelTerminal {
     pub screen_rows: u16,
     /// Picture numbers of this tile are this and the next one; every tile needs its own two. Not 0.
     pub id_base: u32,
+    /// How it shows the 16 ANSI colours, for cells of no more colours than those.
+    pub ansi: Ansi,
 }
 
 impl Default for PixelTerminal {
     fn default() -> Self {
-        Self { sixel_colours: 256, sixel_max_size: None, screen_rows: 0, id_base: 1 }
+        Self {
+            sixel_colours: 256,
+            sixel_max_size: None,
+            screen_rows: 0,
+            id_base: 1,
+            ansi: Ansi::default(),
+        }
     }
 }
 

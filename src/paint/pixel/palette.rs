@@ -9,9 +9,10 @@ const KEYS: usize = 1 << 16;
 const UNKNOWN: u64 = 0x00fe_ff00;
 /// The number of the colour that is used least.
 const LAST: u8 = 255;
-/// How much an error of luma weighs against one of a colour difference: eyes (and SSIM) see
-/// structure in luma.
-const LUMA: i32 = 4;
+/// How much errors of luma and of the two differences weigh. Eyes (and SSIM) see structure in luma;
+/// and what they look at most, faces, goes patchy pink by an error of the red difference, while one
+/// of the blue is hardly seen.
+pub(super) const WEIGHTS: [i32; 3] = [5, 1, 2];
 const LEVELS: usize = 64;
 
 /// A colour's place in the look-up table.
@@ -179,7 +180,8 @@ impl Palette {
         let [y, u, v] = middle(key);
         let [ys, us, vs] = &self.channels;
         let far = |((a, b), c): ((&i32, &i32), &i32)| {
-            LUMA * (a - y) * (a - y) + (b - u) * (b - u) + (c - v) * (c - v)
+            let square = |weight: i32, d: i32| weight * d * d;
+            square(WEIGHTS[0], a - y) + square(WEIGHTS[1], b - u) + square(WEIGHTS[2], c - v)
         };
         // Distance and number in one, so that the search is a plain minimum.
         let all =
@@ -203,7 +205,7 @@ impl Palette {
 /// Weighted squared error.
 pub(super) fn distance(a: Yuv, b: Yuv) -> i32 {
     let d = |i: usize| i32::from(a[i]) - i32::from(b[i]);
-    LUMA * d(0) * d(0) + d(1) * d(1) + d(2) * d(2)
+    WEIGHTS[0] * d(0) * d(0) + WEIGHTS[1] * d(1) * d(1) + WEIGHTS[2] * d(2) * d(2)
 }
 
 /// How a percentage looks, 0…255.
@@ -244,8 +246,10 @@ impl Part {
                 }
             }
         }
-        let square =
-            |n: f32, s: [f32; 3]| (LUMA as f32 * s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) / n;
+        let weights = WEIGHTS.map(|weight| weight as f32);
+        let square = |n: f32, s: [f32; 3]| {
+            (weights[0] * s[0] * s[0] + weights[1] * s[1] * s[1] + weights[2] * s[2] * s[2]) / n
+        };
         let whole = square(count, sum);
         let mut cut: Option<Cut> = None;
         for (axis, slots) in slots.iter().enumerate() {

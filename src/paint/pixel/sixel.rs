@@ -12,7 +12,7 @@ mod band;
 mod pieces;
 
 use super::digits::number;
-use super::palette::{Histogram, Palette, distance, key};
+use super::palette::{Histogram, Palette, WEIGHTS, distance, key};
 use super::scale::{Canvas, Row, Scaler};
 use super::{Cells, Stats};
 use crate::media::frame::RawFrame;
@@ -25,7 +25,7 @@ const PALETTE_HOLDS: u32 = 12;
 
 /// Colours at a λ of ½: with more, bytes rise by a quarter and SSIM doesn't (measured on a talking
 /// head; noise of the picture does what dither would, so there is none unless colours are few).
-const COLOURS: f32 = 112.0;
+const COLOURS: f32 = 120.0;
 
 /// A terminal with no more colours than this gets ordered dither: false contours would be coarse.
 const FEW: usize = 64;
@@ -170,7 +170,8 @@ impl Work for Job<'_> {
             }
         }
         let (cw, ch) = cells.canvas.cell;
-        let samples = (written * cw * ch * 3).max(1);
+        let weights = WEIGHTS.iter().sum::<i32>() as usize;
+        let samples = (written * cw * ch * weights).max(1);
         let kept = cells.free().saturating_sub(written);
         let error = error as f64 / samples as f64;
         Stats { bytes: out.len() - before, written, kept, error }

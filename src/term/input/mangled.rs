@@ -5,7 +5,7 @@ use super::{MAX_PASTE, MAX_SEQUENCE, MAX_STRING, Parser, Reply, Token};
 use crate::term::{Environment, Probe, Replies};
 
 /// What real terminals answer, and the beginnings of what may never end.
-const ANSWERS: [&[u8]; 22] = [
+const ANSWERS: [&[u8]; 25] = [
     b"\x1bP>|XTerm(379)\x1b\\",
     b"\x1bP>|kitty(0.41.1)\x1b\\",
     b"\x1bP>|foot(1.20.2)\x07",
@@ -20,6 +20,9 @@ const ANSWERS: [&[u8]; 22] = [
     b"\x1b[3;3R",
     b"\x1b_Gi=31;OK\x1b\\",
     b"\x1b_Gi=32;EBADF: no such object\x1b\\",
+    b"\x1b]4;1;rgb:cdcd/0000/0000\x1b\\",
+    b"\x1b]4;15;rgb:ff/ff/ff\x07",
+    b"\x1b]4;200;rgba:8/8/8/f\x07",
     b"\x1b[?62;4;22c",
     b"\x1b[200~pasted\x1b[201~",
     b"\x1b[200~",
@@ -92,7 +95,7 @@ fn a_quarter_million_mangled_batches_of_answers_are_survived_within_bounds() {
     let decide =
         || Probe::decide(Environment::from_fn(terminal), Replies::default(), (80, 24), (0, 0));
     let (mut parser, mut replies, mut probe) = (Parser::default(), Replies::default(), decide());
-    let mut answers = 0;
+    let (mut answers, mut told) = (0, 0);
     for round in 0..250_000 {
         let batch = dice.batch();
         let longest = [7, batch.len()][dice.roll(2)];
@@ -125,6 +128,7 @@ fn a_quarter_million_mangled_batches_of_answers_are_survived_within_bounds() {
                 probe.learn(reply);
                 assert!((3..=200).contains(&probe.cell_px.0), "{:?}", probe.cell_px);
                 assert!((4..=400).contains(&probe.cell_px.1), "{:?}", probe.cell_px);
+                told = told.max(probe.told_colours());
                 assert!(probe.sixel.is_none_or(|s| s.colours >= 2 && s.most != Some((0, 0))));
             }
         }
@@ -132,6 +136,7 @@ fn a_quarter_million_mangled_batches_of_answers_are_survived_within_bounds() {
             (replies, probe) = (Replies::default(), decide());
         }
     }
+    assert!((1..=16).contains(&told), "colours told: {told}");
     assert!(answers > 250_000, "{answers}: most answers are whole");
     assert!(replies.version.is_none_or(|version| version.len() <= MAX_STRING));
 }

@@ -21,6 +21,8 @@ const STEP: usize = 16;
 /// Bytes that one colour's part may take beyond its columns: selection, a gap, and what is written
 /// over next.
 const ROOM: usize = 32;
+/// Colours are looked at by so many at a time, when they are all looked at.
+const VECTOR: usize = 32;
 /// Columns of one word of bits.
 const WORD: usize = 64;
 
@@ -32,12 +34,17 @@ pub(super) struct Bands {
     words: usize,
     /// Bytes per plane: whole words and some to read past them.
     stride: usize,
-    colours: usize,
-    /// Colours, rounded up to whole vectors.
+    /// Colours of this band, rounded up to whole vectors.
     lanes: usize,
     planes: Vec<u8>,
+    /// Whether a colour occurs in this band.
+    present: Vec<bool>,
+    /// Colours that do. Where it says *place* below, a colour's place in this list is meant: most
+    /// bands have but two thirds of the picture's colours.
+    here: Vec<u8>,
+    /// By place.
     bits: Vec<u64>,
-    /// Per step and colour: what ground of that colour would save there.
+    /// Per step and place: what ground of that colour would save there.
     gains: Vec<i8>,
     /// The same up to there, against the best way to divide the band up to there.
     saved: Vec<i8>,
@@ -48,7 +55,7 @@ pub(super) struct Bands {
     /// Words with edges, and the edges' places.
     busy: Vec<u32>,
     ends: Vec<u32>,
-    /// Per word the colour.
+    /// Per word the place.
     owner: Vec<u8>,
     nodes: Vec<Node>,
     /// Per column the first node that starts there, as its number plus one, and whether there is
@@ -56,8 +63,6 @@ pub(super) struct Bands {
     first: Vec<u32>,
     starts: Vec<u64>,
     used: Vec<bool>,
-    /// The colours of this band.
-    here: Vec<u8>,
     /// What was written, up to `at`.
     text: Vec<u8>,
     at: usize,
@@ -66,7 +71,8 @@ pub(super) struct Bands {
 /// A part of a band's ground, up to where the next one starts.
 #[derive(Clone, Copy)]
 struct Stretch {
-    colour: usize,
+    /// The colour's place.
+    place: usize,
     start: usize,
 }
 
@@ -83,10 +89,9 @@ impl Bands {
     /// Begins a picture of this width in pixels, of colours below `colours`.
     pub(super) fn begin(&mut self, wide: usize, colours: usize) {
         self.wide = wide;
-        self.colours = colours;
         self.words = wide.div_ceil(WORD);
         self.stride = self.words * WORD + 2 * STEP;
-        self.lanes = colours.next_multiple_of(32);
+        let most = colours.next_multiple_of(VECTOR);
         let steps = self.words * WORD / STEP;
         self.planes.clear();
         self.planes.resize(colours * self.stride, 0);
@@ -99,12 +104,13 @@ impl Bands {
         // At most one begins or ends every five columns.
         self.ends.resize(all * 13 + 4, 0);
         self.owner.clear();
-        for colour in 0..colours {
-            self.owner.resize((colour + 1) * (self.words + 1), colour as u8);
+        for place in 0..colours {
+            self.owner.resize((place + 1) * (self.words + 1), place as u8);
         }
-        self.gains.clear();
-        self.gains.resize(steps * self.lanes, 0);
-        self.saved.resize(steps * self.lanes, 0);
+        self.gains.resize(steps * most, 0);
+        self.saved.resize(steps * most, 0);
+        self.present.clear();
+        self.present.resize(colours, false);
         self.first.clear();
         self.first.resize(self.words * WORD, 0);
         self.starts.clear();
@@ -118,10 +124,14 @@ impl Bands {
     #[inline(always)]
     pub(super) fn row(&mut self, row: usize, line: &[u8]) {
         let bit = 1u8 << row;
-        let (stride, planes) = (self.stride, &mut *self.planes);
+        let (stride, planes, present) = (self.stride, &mut *self.planes, &mut *self.present);
         for (x, colour) in line.iter().enumerate() {
-            if let Some(sixel) = planes.get_mut(usize::from(*colour) * stride + x) {
+            let colour = usize::from(*colour);
+            if let (Some(sixel), Some(here)) =
+                (planes.get_mut(colour * stride + x), present.get_mut(colour))
+            {
                 *sixel |= bit;
+                *here = true;
             }
         }
     }
@@ -134,9 +144,6 @@ impl Bands {
         self.write_ground((1 << rows) - 1);
         self.find_nodes();
         self.write_nodes();
-        for colour in &self.here {
-            self.planes[usize::from(*colour) * self.stride..][..self.stride].fill(0);
-        }
     }
 
     /// Goes on below.
@@ -159,29 +166,32 @@ impl Bands {
     /// Finds out which columns each colour has, and what it would save as ground.
     #[inline(always)]
     fn look(&mut self) {
-        let Self { words, stride, lanes, .. } = *self;
+        let Self { words, stride, .. } = *self;
         self.here.clear();
-        let gained = &mut *self.gains;
-        let planes = self.planes.chunks_exact(stride);
+        for (colour, present) in self.present.iter_mut().enumerate() {
+            if std::mem::take(present) {
+                self.here.push(colour as u8);
+                self.used[colour] = true;
+            }
+        }
+        let lanes = self.here.len().next_multiple_of(VECTOR);
+        self.lanes = lanes;
+        let gained = &mut self.gains[..words * WORD / STEP * lanes];
+        gained.fill(0);
         let bits = self.bits.chunks_exact_mut(words + 1);
-        for (colour, ((plane, bits), used)) in planes.zip(bits).zip(&mut self.used).enumerate() {
-            let mut any = 0;
+        for (place, (colour, bits)) in self.here.iter().zip(bits).enumerate() {
+            let plane = &self.planes[usize::from(*colour) * stride..][..stride];
             for (w, (to, columns)) in bits.iter_mut().zip(plane.as_chunks::<WORD>().0).enumerate() {
                 let [a, b, c, d] = columns.as_chunks::<STEP>().0 else { continue };
                 let [a, b, c, d] = [a, b, c, d].map(|part| u64::from(not_zero(part)));
                 *to = a | b << 16 | c << 32 | d << 48;
-                any |= *to;
                 let gains = (count_by_16(*to) * SAVED).to_le_bytes();
-                let at = w * (WORD / STEP) * lanes + colour;
+                let at = w * (WORD / STEP) * lanes + place;
                 for (to, gain) in
                     gained[at..].iter_mut().step_by(lanes).zip(gains.iter().step_by(2))
                 {
                     *to = *gain as i8;
                 }
-            }
-            if any != 0 {
-                *used = true;
-                self.here.push(colour as u8);
             }
         }
     }
@@ -191,9 +201,10 @@ impl Bands {
     /// here, begun where the best way so far would have ended.
     #[inline(always)]
     fn choose_ground(&mut self) {
-        let Self { lanes, .. } = *self;
+        let Self { lanes, words, .. } = *self;
+        let steps = words * WORD / STEP;
         let mut before = 0;
-        for at in (0..self.gains.len()).step_by(lanes) {
+        for at in (0..steps * lanes).step_by(lanes) {
             let (done, rest) = self.saved.split_at_mut(at);
             let (now, gains) = (&mut rest[..lanes], &self.gains[at..][..lanes]);
             let mut best = i8::MIN;
@@ -213,16 +224,15 @@ impl Bands {
             before = at;
         }
         self.ground.clear();
-        let steps = self.gains.len() / lanes;
         let best = |step: usize| {
-            self.saved[step * lanes..][..self.colours].iter().position(|saved| *saved == 0)
+            self.saved[step * lanes..][..self.here.len()].iter().position(|saved| *saved == 0)
         };
         let mut step = steps - 1;
-        while let Some(colour) = best(step) {
-            while step > 0 && self.saved[(step - 1) * lanes + colour] > -STRETCH {
+        while let Some(place) = best(step) {
+            while step > 0 && self.saved[(step - 1) * lanes + place] > -STRETCH {
                 step -= 1;
             }
-            self.ground.push(Stretch { colour, start: step * STEP });
+            self.ground.push(Stretch { place, start: step * STEP });
             if step == 0 {
                 break;
             }
@@ -238,13 +248,13 @@ impl Bands {
         let mut end = self.wide;
         for i in 0..self.ground.len().saturating_sub(1) {
             let (right, left) = (self.ground[i], self.ground[i + 1]);
-            let has = |colour: usize, x: usize| {
-                (self.bits[colour * width + x / WORD] >> (x % WORD) & 1) as i32
+            let has = |place: usize, x: usize| {
+                (self.bits[place * width + x / WORD] >> (x % WORD) & 1) as i32
             };
             let from = (right.start - STEP).max(left.start + 1);
             let (mut saved, mut most, mut start) = (0, 0, from);
             for x in from..(right.start + STEP).min(end) {
-                saved += has(left.colour, x) - has(right.colour, x);
+                saved += has(left.place, x) - has(right.place, x);
                 if saved > most {
                     (most, start) = (saved, x + 1);
                 }
@@ -258,9 +268,10 @@ impl Bands {
     #[inline(always)]
     fn write_ground(&mut self, full: u8) {
         let mut end = self.wide;
-        for Stretch { colour, start } in &self.ground {
+        for Stretch { place, start } in &self.ground {
+            let colour = usize::from(self.here[*place]);
             self.planes[colour * self.stride..][*start..end].fill(0);
-            let bits = &mut self.bits[colour * (self.words + 1)..][..=self.words];
+            let bits = &mut self.bits[place * (self.words + 1)..][..=self.words];
             for (w, bits) in bits.iter_mut().enumerate().take(end.div_ceil(WORD)).skip(start / WORD)
             {
                 let below = |x: usize| (1u64 << x.saturating_sub(w * WORD).min(63)) - 1;
@@ -272,11 +283,10 @@ impl Bands {
         let bytes = self.ground.len() * (ROOM + self.wide / 100);
         let mut pen = Pen::with_room(&mut self.text, self.at, bytes);
         for i in (0..self.ground.len()).rev() {
-            let Stretch { colour, start } = self.ground[i];
+            let Stretch { place, start } = self.ground[i];
             // The last one reaches to the end: what it fills too much is replaced.
             let end = i.checked_sub(1).map_or(self.wide, |next| self.ground[next].start);
-            self.used[colour] = true;
-            pen.colour(colour as u8);
+            pen.colour(self.here[place]);
             pen.sixels(full, end - start);
         }
         self.at = pen.at;
@@ -287,8 +297,10 @@ impl Bands {
     #[inline(always)]
     fn find_nodes(&mut self) {
         let Self { bits, fills, edges, busy, ends, .. } = self;
+        let all = self.here.len() * (self.words + 1);
+        let (bits, fills, edges) = (&bits[..all], &mut fills[..all], &mut edges[..all]);
         let mut before = 0;
-        for (fill, bits) in fills.iter_mut().zip(&*bits) {
+        for (fill, bits) in fills.iter_mut().zip(bits) {
             *fill = spread(*bits, before);
             before = *bits;
         }
@@ -322,8 +334,8 @@ impl Bands {
         let line = (self.words + 1) * WORD;
         self.nodes.clear();
         for [start, end] in ends[..at].as_chunks::<2>().0 {
-            let colour = self.owner[*start as usize / WORD];
-            let from = usize::from(colour) * line;
+            let place = usize::from(self.owner[*start as usize / WORD]);
+            let (colour, from) = (self.here[place], place * line);
             let columns = *end + 1 - *start - GAP as u32;
             let start = *start as usize - from;
             let first = &mut self.first[start];
@@ -334,7 +346,7 @@ impl Bands {
     }
 
     /// Writes all nodes, in as many passes as it takes: in each the nearest that still fits, again
-    /// and again.
+    /// and again. They are taken out of the planes, which are empty then.
     #[inline(always)]
     fn write_nodes(&mut self) {
         let Self { text, at, nodes, first, starts, planes, stride, wide, .. } = self;
@@ -354,8 +366,9 @@ impl Bands {
                 pen.colour(node.colour);
                 pen.sixels(0, start - cursor);
                 cursor = start + node.columns as usize;
-                let plane = &planes[usize::from(node.colour) * stride..][..stride];
+                let plane = &mut planes[usize::from(node.colour) * stride..][..stride];
                 pen.columns(plane, start, cursor);
+                plane[start..cursor].fill(0);
             }
         }
         *at = pen.at;
