@@ -23,6 +23,10 @@ const DELAY_WEIGHT: f64 = 0.05;
 const COPY_WEIGHT: f64 = 0.15;
 /// Another plan has to be better by this share, and by as much as half a copy, to be taken.
 const BETTER: f64 = 0.2;
+/// Deep redundancy pays from this share of packets lost with all their copies on …
+const DEEP_FROM: f64 = 0.02;
+/// … and until it is as small as this.
+const DEEP_UNTIL: f64 = 0.01;
 /// Losses are remembered for so long.
 const LOOKED_BACK: Duration = Duration::from_secs(12);
 /// Packets remembered.
@@ -231,6 +235,27 @@ fn extend(set: &mut Vec<usize>, last: usize, most: usize, look: &mut impl FnMut(
         look(set);
         extend(set, last, most, look);
         set.pop();
+    }
+}
+
+/// Whether packets of sound carry deep redundancy (DRED): where copies alone leave too much lost,
+/// because losses come in bursts or the path has no room for more copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deep(bool);
+
+impl Deep {
+    /// The plan for a path whose losses are mended by `repeats`.
+    #[must_use]
+    pub fn replan(self, trace: &LossTrace, repeats: &Repeats) -> Self {
+        if trace.loss().is_none() {
+            return self;
+        }
+        Self(trace.residual(repeats.after()) >= if self.0 { DEEP_UNTIL } else { DEEP_FROM })
+    }
+
+    /// Is it worth its room?
+    pub const fn pays(self) -> bool {
+        self.0
     }
 }
 
