@@ -24,9 +24,9 @@ const COPY_WEIGHT: f64 = 0.15;
 /// Another plan has to be better by this share, and by as much as half a copy, to be taken.
 const BETTER: f64 = 0.2;
 /// Deep redundancy pays from this share of packets lost with all their copies on …
-const DEEP_FROM: f64 = 0.02;
+const DEEP_FROM: f64 = 0.004;
 /// … and until it is as small as this.
-const DEEP_UNTIL: f64 = 0.01;
+const DEEP_UNTIL: f64 = 0.002;
 /// Losses are remembered for so long.
 const LOOKED_BACK: Duration = Duration::from_secs(12);
 /// Packets remembered.
@@ -342,6 +342,18 @@ mod tests {
         assert!(kept.replan(&random(0.0), 20, 3).is_empty());
         let unknown = LossTrace::default();
         assert_eq!(Repeats(vec![1, 6]).replan(&unknown, 60, 3), Repeats(vec![1]));
+    }
+
+    #[test]
+    fn deep_redundancy_goes_where_copies_leave_something_lost_and_ends_with_it() {
+        let after = |trace: &LossTrace, most| Deep::default().replan(trace, &plan(trace, most));
+        assert!(after(&bursts(0.4, 80.0), 3).pays());
+        assert!(after(&random(0.2), 0).pays(), "no room for copies");
+        assert!(!after(&random(0.0), 3).pays());
+        assert!(!after(&LossTrace::default(), 3).pays(), "nothing is known");
+        let deep = after(&bursts(0.4, 80.0), 3);
+        assert!(deep.replan(&LossTrace::default(), &Repeats::default()).pays(), "nor anything new");
+        assert!(!deep.replan(&random(0.0), &Repeats::default()).pays());
     }
 
     #[test]
