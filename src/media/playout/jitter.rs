@@ -13,6 +13,11 @@
 //! `modules/audio_coding/neteq`) does: nothing that was said is missing, the wait has grown by as
 //! much as the packet was late, and the next ones are in time. Only where that would make the wait
 //! longer than anybody should have to wait, the beginning of what comes late is left out.
+//!
+//! What stands in for a lost packet when its time has come, best first: its own late copy, the coarse
+//! copy in its successor (LBRR), what a later packet's deep redundancy tells of it (DRED), and
+//! concealment. Where there is deep redundancy nobody waits for copies, only for the end of bursts, as
+//! far as that pays ([`Repairs`]).
 
 use super::line::{MinLine, micros, micros_since, shift};
 use super::repairs::Repairs;
