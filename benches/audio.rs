@@ -23,6 +23,33 @@ fn speech(blocks: u64) -> Vec<Pcm> {
         .collect()
 }
 
+/// Deep redundancy: to carry it, to look what a packet carries, and to speak 100 ms from it.
+fn deep(c: &mut Criterion, blocks: &[Pcm]) {
+    let mut encoder = OpusEncoder::new(24_000, 20).expect("encoder");
+    encoder.reach_back(240).expect("reaches");
+    let sound: Vec<f32> = blocks.iter().flatten().copied().collect();
+    let mut pieces = sound.chunks_exact(encoder.samples()).cycle();
+    c.bench_function("opus encode with deep redundancy, 20 ms", |b| {
+        b.iter(|| black_box(encoder.step(pieces.next().unwrap_or_default())));
+    });
+    let packets: Vec<_> = pieces.take(200).filter_map(|piece| encoder.step(piece).ok()).collect();
+    let mut decoder = OpusDecoder::new().expect("decoder");
+    let mut next = packets.iter().cycle();
+    c.bench_function("opus look for deep redundancy", |b| {
+        b.iter(|| black_box(next.next().and_then(|packet| decoder.reach(packet))));
+    });
+    let mut out = Vec::new();
+    c.bench_function("opus speak 100 ms from deep redundancy", |b| {
+        b.iter(|| {
+            let Some(packet) = next.next() else { return };
+            for before_ms in [100, 80, 60, 40, 20] {
+                out.clear();
+                let _ = black_box(decoder.rebuild(packet, before_ms, 20, &mut out));
+            }
+        });
+    });
+}
+
 fn benches(c: &mut Criterion) {
     let blocks = speech(400);
 
@@ -65,6 +92,8 @@ fn benches(c: &mut Criterion) {
             });
         });
     }
+
+    deep(c, &blocks);
 
     let fifteen: Vec<Pcm> = blocks.iter().skip(50).take(15).copied().collect();
     let mut mixer = Mixer::default();

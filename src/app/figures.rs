@@ -39,6 +39,7 @@ pub fn audio(stats: &AudioStats) -> Value {
         "late": stats.jitter.late,
         "concealed_ms": stats.jitter.concealed_ms,
         "recovered_ms": stats.jitter.recovered_ms,
+        "dred_ms": stats.jitter.dred_ms,
         "kbps": stats.kbps,
     })
 }

@@ -194,11 +194,12 @@ fn print_received(out: &mut Out, r: &ReceivedReport) {
     ));
     let stoi = a.stoi.map_or_else(|| "-".into(), |s| format!("{s:.3}"));
     out.line(format_args!(
-        "                sound latency {}, concealed {} %, recovered {} %, longest gap {} ms, \
-         STOI {stoi}, {} kbit/s",
+        "                sound latency {}, concealed {} %, recovered {} %, DRED {} %, longest gap \
+         {} ms, STOI {stoi}, {} kbit/s",
         spread(&a.latency_ms),
         a.concealed_pct,
         a.recovered_pct,
+        a.dred_pct,
         a.longest_gap_ms,
         a.kbps
     ));

@@ -8,7 +8,7 @@ use super::*;
 use crate::media::frame::Want;
 use crate::media::rate::estimator::{Estimator, Feedback as Freshness, Turn};
 use crate::media::rate::line;
-use crate::media::rate::redundancy::{Fates, Repeats, affordable};
+use crate::media::rate::redundancy::{Deep, Fates, Repeats, affordable};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::media::Padding;
@@ -71,6 +71,8 @@ pub struct Budget {
     pub copies: usize,
     /// What copies of sound and pictures take of `rate_bps` now.
     pub copies_bps: u64,
+    /// Copies leave so much of the sound lost that deep redundancy pays.
+    pub deep: bool,
 }
 
 /// What is missing of the frames under one key.
@@ -107,6 +109,7 @@ pub(super) struct Feedback {
     /// What became of the sound we sent, and what is sent again because of it.
     fates: Fates,
     repeats: Repeats,
+    deep: Deep,
     /// Packet time of our sound, and what a copy of all of it takes, in bit/s.
     sound: (u8, u64),
     /// Pictures sent, and copies of each.
@@ -135,6 +138,7 @@ impl Feedback {
             news: false,
             fates: Fates::new(now),
             repeats: Repeats::default(),
+            deep: Deep::default(),
             sound: (20, 0),
             pictures: Throughput { since: now, bytes: 0, bps: 0 },
             picture_copies: 0,
@@ -184,6 +188,7 @@ impl Feedback {
         let sound = self.sound.1 * self.repeats.len() as u64;
         Budget {
             copies: self.repeats.len(),
+            deep: self.deep.pays(),
             copies_bps: self.copies_bps.max(sound),
             want,
             rate_bps: self.estimator.rate_bps(now),
@@ -276,6 +281,7 @@ impl Feedback {
             self.thin || self.estimator.full() || self.estimator.queue_delay() >= COPIES_QUEUE;
         let most = if full { 0 } else { affordable(rate, plain, copy_bps, SOUND_SHARE) };
         self.repeats = self.repeats.replan(self.fates.trace(), millis, most);
+        self.deep = self.deep.replan(self.fates.trace(), &self.repeats);
         let sound = copy_bps * self.repeats.len() as u64;
         let pictures = self.pictures.rate(now).max(1);
         self.picture_copies = affordable(rate, plain + sound, pictures, PICTURE_SHARE);
@@ -287,6 +293,7 @@ impl Feedback {
             copies,
             most,
             repeats = ?self.repeats.after(),
+            deep = self.deep.pays(),
             pictures = self.picture_copies,
             sound_loss = ?self.fates.trace().loss(),
             estimate = %self.estimator,

@@ -450,9 +450,10 @@ impl Node {
         for (member, budget) in &budgets {
             let want = budget.want.unwrap_or(NOTHING);
             let rate = budget.rate_bps.saturating_sub(budget.copies_bps);
-            let split = rate::split::split(rate, budget.loss, budget.freshness, &want);
+            let split = rate::split::split(rate, budget.loss, budget.deep, budget.freshness, &want);
             let settings = AudioSettings {
                 bps: split.audio_bps,
+                deep_ms: split.audio_deep_ms,
                 millis: split.audio_millis,
                 // Whole copies are better than coarse ones, and leave the rate to the voice.
                 loss_pct: if split.audio_fec && budget.copies == 0 {
@@ -680,5 +681,6 @@ fn thinner(a: AudioSettings, b: AudioSettings) -> AudioSettings {
         bps: a.bps.min(b.bps),
         millis: a.millis.max(b.millis),
         loss_pct: a.loss_pct.max(b.loss_pct),
+        deep_ms: a.deep_ms.max(b.deep_ms),
     }
 }

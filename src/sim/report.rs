@@ -130,8 +130,10 @@ pub struct AudioReport {
     pub latency_ms: Percentiles,
     /// Played time made up because nothing was there, in percent.
     pub concealed_pct: f64,
-    /// Played time recovered from redundancy, in percent.
+    /// Played time recovered from the coarse copies in later packets (LBRR), in percent.
     pub recovered_pct: f64,
+    /// Played time spoken again from the deep redundancy of later packets (DRED), in percent.
+    pub dred_pct: f64,
     /// Longest time without sound that was not made up, in ms.
     pub longest_gap_ms: f64,
     /// Short-time objective intelligibility against the source, 0…1; `None`: nothing spoken.

@@ -1,8 +1,9 @@
 //! The codecs' decoders, reached as in a call: through our wrappers.
 
 use super::Feed;
+use bytes::Bytes;
 use facetty::media::codec::h264::{H264Decoder, H264Encoder};
-use facetty::media::codec::opus::{OpusDecoder, OpusEncoder};
+use facetty::media::codec::opus::{FURTHEST_MS, OpusDecoder, OpusEncoder};
 use facetty::media::codec::{MAX_SIZE, VideoDecoder as _, VideoEncoder as _};
 use facetty::media::frame::{RawFrame, Size};
 use facetty::time::MediaTime;
@@ -36,6 +37,23 @@ pub(super) fn packets() -> &'static [Vec<u8>] {
             encoder.step(&pcm).expect("encodes").to_vec()
         };
         (0..4).map(packet).collect()
+    })
+}
+
+/// The same with deep redundancy for all that came before.
+pub(super) fn deep_packets() -> &'static [Bytes] {
+    static PACKETS: OnceLock<Vec<Bytes>> = OnceLock::new();
+    PACKETS.get_or_init(|| {
+        let mut encoder = OpusEncoder::new(32_000, 20).expect("encoder");
+        encoder.reach_back(400).expect("reaches");
+        let packet = |n: usize| {
+            let pcm: Vec<f32> = (0..960)
+                .map(|i| (n * 960 + i) as f32)
+                .map(|t| (t * 0.03).sin() * 0.3 * (1.0 + (t * 0.0007).sin()))
+                .collect();
+            encoder.step(&pcm).expect("encodes")
+        };
+        (0..24).map(packet).skip(20).collect()
     })
 }
 
@@ -86,10 +104,31 @@ pub(super) fn opus(data: &[u8]) {
             2 => Some(packets()[number % 4].clone()),
             _ => None,
         };
+        if how & 8 != 0 {
+            deep(&mut decoder, packet.clone().unwrap_or_default(), length, millis, &mut out);
+        }
         let before = out.len();
         let done = decoder.step(packet.as_deref(), how & 4 != 0, millis, &mut out);
         let grown = if done.is_ok() { usize::from(millis) * 48 } else { 0 };
         assert_eq!(out.len() - before, grown);
         assert!(out.iter().skip(before).all(|sample| (-4.0..=4.0).contains(sample)));
     }
+}
+
+/// What a packet's deep redundancy says is spoken; it may itself be a changed one that has some.
+fn deep(decoder: &mut OpusDecoder, own: Vec<u8>, how: usize, millis: u8, out: &mut Vec<f32>) {
+    let genuine = &deep_packets()[how % 4];
+    let packet = match how % 3 {
+        0 => Bytes::from(own),
+        1 => Bytes::from(Feed(&own).patched(genuine)),
+        _ => genuine.clone(),
+    };
+    if let Some(reach) = decoder.reach(&packet) {
+        assert!(reach.to_ms < reach.from_ms && reach.from_ms <= FURTHEST_MS);
+    }
+    let before = out.len();
+    let done = decoder.rebuild(&packet, (how * 5) as u16, millis, out);
+    let grown = if done.is_ok() { usize::from(millis) * 48 } else { 0 };
+    assert_eq!(out.len() - before, grown);
+    assert!(out.iter().skip(before).all(|sample| (-4.0..=4.0).contains(sample)));
 }

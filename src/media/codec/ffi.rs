@@ -1,5 +1,5 @@
 //! The H.264 encoder's C interface, as far as its safe wrapper does not reach: entropy mode, and a
-//! quantiser that can be changed between two pictures without a keyframe. One of the two files
+//! quantiser that can be changed between two pictures without a keyframe. One of the three files
 //! that may hold `unsafe`; every pointer handed to C comes from a slice whose length is checked
 //! first, and nothing a peer sends passes through here (decoding uses the safe wrapper).
 #![expect(unsafe_code, reason = "the encoder's run-time options exist only in the C interface")]

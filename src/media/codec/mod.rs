@@ -3,6 +3,7 @@
 mod ffi;
 pub mod h264;
 pub mod opus;
+mod opus_ffi;
 pub mod quantiser;
 mod sps;
 

@@ -35,11 +35,13 @@ pub struct AudioSettings {
     pub millis: u8,
     /// Loss to prepare for, in per cent: how much of the rate goes to the coarse copy.
     pub loss_pct: u8,
+    /// How far back deep redundancy (DRED) reaches, in ms, instead of the coarse copy; 0: none.
+    pub deep_ms: u16,
 }
 
 impl Default for AudioSettings {
     fn default() -> Self {
-        Self { bps: 24_000, millis: 20, loss_pct: 10 }
+        Self { bps: 24_000, millis: 20, loss_pct: 10, deep_ms: 0 }
     }
 }
 
@@ -250,10 +252,13 @@ impl Sending {
     }
 
     fn adopt_settings(&mut self) {
-        let AudioSettings { bps, millis, loss_pct, .. } = self.settings;
+        let AudioSettings { bps, millis, loss_pct, deep_ms } = self.settings;
         match &mut self.encoder {
             // A refusal leaves the encoder as it was.
-            Some(encoder) => drop(encoder.set(bps, millis, loss_pct)),
+            Some(encoder) => {
+                let _ = encoder.set(bps, millis, loss_pct);
+                let _ = encoder.reach_back(deep_ms);
+            }
             None => self.encoder = OpusEncoder::new(bps, millis).ok(),
         }
     }

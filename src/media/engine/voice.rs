@@ -9,8 +9,9 @@ use super::audio::AudioStats;
 use crate::media::codec::opus::{LOOKAHEAD, OpusDecoder};
 use crate::media::dsp::{self, Care, Comfort, Gate, STRETCHABLE};
 use crate::media::frame::CodedAudio;
-use crate::media::playout::{AudioJitter, Haste, Pace, Pull};
+use crate::media::playout::{AudioJitter, Extras, Haste, Pace, Pull, Repair};
 use crate::media::seams::{BLOCK, Pcm};
+use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 /// Sound is heard this long after its capture, plus the network, devices and codec delay.
@@ -85,7 +86,12 @@ impl Voice {
     /// Takes a packet.
     pub(super) fn received(&mut self, packet: CodedAudio, now: Instant) {
         self.arrived.0 += packet.bytes.len();
-        self.jitter.push(packet, now);
+        let reach = self.decoder.as_mut().and_then(|decoder| decoder.reach(&packet.bytes));
+        let extras = Extras {
+            coarse: OpusDecoder::repeats(&packet.bytes),
+            deep_ms: reach.map_or(0, |reach| reach.from_ms),
+        };
+        self.jitter.push(packet, extras, now);
     }
 
     /// What waits is not the present any more.
@@ -169,16 +175,22 @@ impl Voice {
                 if self.decode(Some(&packet.bytes), false, packet.millis) {
                     self.learn(start);
                 } else {
-                    self.jitter.failed(packet.millis, false);
+                    self.jitter.failed(packet.millis, None);
                 }
                 self.skip(start, skip_ms);
                 self.made_up |= jump;
             }
             Pull::Fec { next, millis, skip_ms } => {
                 if !self.decode(Some(&next), true, millis) {
-                    self.jitter.failed(millis, true);
+                    self.jitter.failed(millis, Some(Repair::Coarse));
                 }
                 self.skip(start, skip_ms);
+            }
+            Pull::Deep { from, before_ms, millis } => {
+                self.rebuild(&from, before_ms, millis);
+                self.made_up = false;
+                self.remember(start);
+                return true;
             }
         }
         if self.made_up {
@@ -203,6 +215,16 @@ impl Voice {
             self.queue.resize(self.queue.len() + usize::from(millis) * 48, 0.0);
         }
         false
+    }
+
+    /// Appends `millis` of lost sound from a later packet's deep redundancy, or conceals it.
+    fn rebuild(&mut self, from: &Bytes, before_ms: u16, millis: u8) {
+        let queue = &mut self.queue;
+        let done = self.decoder.as_mut().map(|d| d.rebuild(from, before_ms, millis, queue));
+        if done.is_none_or(|done| done.is_err()) {
+            self.jitter.failed(millis, Some(Repair::Deep));
+            self.decode(None, false, millis);
+        }
     }
 
     /// Leaves out the part of the newest sound that was concealed while it was missing.
@@ -231,7 +253,7 @@ impl Voice {
         let new = self.queue.split_off(start.min(self.queue.len()));
         let merged = dsp::merge(&tail, &new, OVERLAP);
         let more = merged.len().saturating_sub(new.len());
-        self.jitter.failed((more / 48) as u8, false);
+        self.jitter.failed((more / 48) as u8, None);
         self.queue.extend(merged);
     }
 

@@ -13,8 +13,14 @@
 //! `modules/audio_coding/neteq`) does: nothing that was said is missing, the wait has grown by as
 //! much as the packet was late, and the next ones are in time. Only where that would make the wait
 //! longer than anybody should have to wait, the beginning of what comes late is left out.
+//!
+//! What stands in for a lost packet when its time has come, best first: its own late copy, the coarse
+//! copy in its successor (LBRR), what a later packet's deep redundancy tells of it (DRED), and
+//! concealment. Where there is deep redundancy nobody waits for copies, only for the end of bursts, as
+//! far as that pays ([`Repairs`]).
 
 use super::line::{MinLine, micros, micros_since, shift};
+use super::repairs::Repairs;
 use super::spread::Spread;
 use crate::media::frame::CodedAudio;
 use crate::time::MediaTime;
@@ -29,6 +35,9 @@ pub const BOUND: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_millis(400);
 /// What comes late is played whole as long as nobody waits for it by more than this beyond the usual.
 const BEYOND: Duration = Duration::from_millis(200);
+/// … and where losses come in bursts by more than this: what is late there had been given up, and to
+/// play it whole after each burst would add them up.
+const BEYOND_BURSTS: Duration = Duration::from_millis(20);
 /// A packet waits at least this long, however long it is itself.
 const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// Concealed without a packet in sight for this long: stop playing, start anew with what comes.
@@ -63,6 +72,15 @@ pub enum Pull {
         /// As in [`Pull::Packet`].
         skip_ms: u8,
     },
+    /// The packet is lost; a later one's deep redundancy (DRED) tells what was said in it.
+    Deep {
+        /// The later packet's bytes. It comes again as [`Pull::Packet`].
+        from: Bytes,
+        /// How long before the later packet's first sample the sound began, in ms.
+        before_ms: u16,
+        /// How much of it is wanted: the rest of the lost packet.
+        millis: u8,
+    },
     /// Nothing there in time: conceal so much.
     Conceal {
         /// 10.
@@ -70,6 +88,24 @@ pub enum Pull {
     },
     /// Not playing: before the first packet, or the sender is silent for good.
     Silence,
+}
+
+/// What a packet carries besides itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// A coarse copy (LBRR) of the packet before it.
+    pub coarse: bool,
+    /// Deep redundancy (DRED) for so long before it, in ms.
+    pub deep_ms: u16,
+}
+
+/// What stood in for a lost packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// [`Pull::Fec`].
+    Coarse,
+    /// [`Pull::Deep`].
+    Deep,
 }
 
 /// Whether the player should change its speed.
@@ -101,8 +137,10 @@ pub struct JitterStats {
     pub received: u64,
     /// Sound concealed, in ms: heard as a faint blur or a hole.
     pub concealed_ms: u64,
-    /// Sound of lost packets recovered from their successors, in ms.
+    /// Sound of lost packets recovered from the coarse copies (LBRR) in their successors, in ms.
     pub recovered_ms: u64,
+    /// Sound of lost packets spoken again from deep redundancy (DRED), in ms.
+    pub dred_ms: u64,
     /// Packets that came after their time.
     pub late: u64,
     /// Packets that came twice.
@@ -124,6 +162,27 @@ enum State {
     Playing,
 }
 
+/// A packet that waits.
+#[derive(Debug)]
+struct Held {
+    packet: CodedAudio,
+    extras: Extras,
+}
+
+impl Held {
+    const fn at(&self) -> MediaTime {
+        self.packet.at
+    }
+
+    fn end(&self) -> MediaTime {
+        end(&self.packet)
+    }
+
+    const fn millis(&self) -> u8 {
+        self.packet.millis
+    }
+}
+
 /// The jitter buffer of one member.
 #[derive(Debug)]
 pub struct AudioJitter {
@@ -131,8 +190,10 @@ pub struct AudioJitter {
     target: Duration,
     /// How late packets come.
     spread: Spread,
+    /// How late redundancy comes for those that don't.
+    repairs: Repairs,
     state: State,
-    packets: BTreeMap<u32, CodedAudio>,
+    packets: BTreeMap<u32, Held>,
     /// Sequence number and capture time of what is to be played next.
     next: u32,
     next_at: MediaTime,
@@ -164,6 +225,7 @@ impl AudioJitter {
         Self {
             target,
             spread: Spread::default(),
+            repairs: Repairs::default(),
             state: State::Idle,
             packets: BTreeMap::new(),
             next: 0,
@@ -182,21 +244,20 @@ impl AudioJitter {
         }
     }
 
-    /// Takes in a packet that arrived at `now`.
-    pub fn push(&mut self, packet: CodedAudio, now: Instant) {
+    /// Takes in a packet that arrived at `now`, and what it carries besides.
+    pub fn push(&mut self, packet: CodedAudio, extras: Extras, now: Instant) {
         if ![10, 20, 40, 60].contains(&packet.millis) {
             return;
         }
-        let end = MediaTime(packet.at.0.saturating_add(u64::from(packet.millis) * 1000));
         if self.started && self.refuse(&packet) {
             if packet.seq < self.next {
-                self.came(end, now);
+                self.came(&packet, extras, now);
             }
             return;
         }
         self.late_in_a_row = 0;
-        self.line.arrived(end, now);
-        self.came(end, now);
+        self.line.arrived(end(&packet), now);
+        self.came(&packet, extras, now);
         self.stats.received += 1;
         self.millis = packet.millis;
         match self.state {
@@ -218,15 +279,19 @@ impl AudioJitter {
             }
             State::Playing => {}
         }
-        self.packets.insert(packet.seq, packet);
+        self.packets.insert(packet.seq, Held { packet, extras });
         self.enforce_bound();
     }
 
-    /// Notes how late a packet came, in time or not.
-    fn came(&mut self, end: MediaTime, now: Instant) {
-        if let Some(fastest) = self.line.arrival(end) {
-            self.spread.add(now.saturating_duration_since(fastest), now);
+    /// Notes how late a packet came, in time or not. Where redundancy came before it, nobody had to
+    /// wait for it.
+    fn came(&mut self, packet: &CodedAudio, extras: Extras, now: Instant) {
+        let Some(fastest) = self.line.arrival(end(packet)) else { return };
+        let late = now.saturating_duration_since(fastest);
+        if !self.repairs.covers(packet.seq) {
+            self.spread.add(late, now);
         }
+        self.repairs.arrived(packet.seq, packet.millis, extras.deep_ms, late, now);
     }
 
     /// Late, doubled, or (after many late ones) a sign that we are in the wrong place.
@@ -269,7 +334,7 @@ impl AudioJitter {
         self.account_for_losses();
         self.leave_out_the_overdue(now, queued);
         self.measure(now, queued);
-        if let Some(packet) = self.packets.remove(&self.next) {
+        if let Some(Held { packet, .. }) = self.packets.remove(&self.next) {
             let jump = std::mem::take(&mut self.jump);
             let skip_ms = self.overdue_ms(packet.at, now, queued).min(u32::from(packet.millis));
             self.advance(packet.millis, packet.at, true);
@@ -277,14 +342,24 @@ impl AudioJitter {
             return Pull::Packet { packet, skip_ms: skip_ms as u8, jump };
         }
         let missing = self.missing_millis();
-        if let Some(successor) = self.packets.get(&self.next.wrapping_add(1)) {
-            let next = successor.bytes.clone();
+        let successor = self.packets.get(&self.next.wrapping_add(1));
+        if let Some(successor) = successor.filter(|held| held.extras.coarse) {
+            let next = successor.packet.bytes.clone();
             let at = self.next_at;
             let skip_ms = self.waited_ms.min(u32::from(missing)) as u8;
             self.advance(missing, at, false);
             (self.waited_ms, self.hole_ms) = (0, 0);
             self.stats.recovered_ms += u64::from(missing - skip_ms);
             return Pull::Fec { next, millis: missing, skip_ms };
+        }
+        if let Some((from, before_ms)) = self.told_later() {
+            // Redundancy has no phase to keep: it goes on where concealment ends.
+            let millis = missing - self.waited_ms.min(u32::from(missing)) as u8;
+            let at = self.next_at;
+            self.advance(missing, at, false);
+            (self.waited_ms, self.hole_ms) = (0, 0);
+            self.stats.dred_ms += u64::from(millis);
+            return Pull::Deep { from, before_ms, millis };
         }
         if self.packets.is_empty() && self.hole_ms >= STARVED_MS {
             self.stop();
@@ -294,6 +369,19 @@ impl AudioJitter {
         self.stats.concealed_ms += 10;
         self.waited_ms += 10;
         Pull::Conceal { millis: 10 }
+    }
+
+    /// The nearest later packet whose redundancy tells what is to be played now, and how long before
+    /// that packet it was, in ms.
+    fn told_later(&self) -> Option<(Bytes, u16)> {
+        let here = self.next_at.0.saturating_add(u64::from(self.waited_ms) * 1000);
+        self.packets.values().find_map(|held| {
+            // Everything is a multiple of 10 ms, but stamps are not.
+            let before = held.at().saturating_since(MediaTime(here)).as_micros() + 5_000;
+            let before_ms = u16::try_from(before / 10_000 * 10).ok()?;
+            (before_ms > 0 && before_ms <= held.extras.deep_ms)
+                .then(|| (held.packet.bytes.clone(), before_ms))
+        })
     }
 
     /// What was made up while waiting is taken for packets that are known to be lost: later ones are
@@ -312,8 +400,8 @@ impl AudioJitter {
 
     /// Throws packets away that came so late that to play them would make everybody wait too long.
     fn leave_out_the_overdue(&mut self, now: Instant, queued: Duration) {
-        while let Some(packet) = self.packets.get(&self.next) {
-            let (at, millis) = (packet.at, packet.millis);
+        while let Some(held) = self.packets.get(&self.next) {
+            let (at, millis) = (held.at(), held.millis());
             if self.overdue_ms(at, now, queued) < u32::from(millis) {
                 return;
             }
@@ -335,7 +423,8 @@ impl AudioJitter {
             return 0;
         }
         let Some(fastest) = self.line.arrival(at) else { return self.waited_ms };
-        let longest = LONGEST.min(self.delay(self.millis) + BEYOND);
+        let beyond = if self.repairs.worth().is_zero() { BEYOND } else { BEYOND_BURSTS };
+        let longest = LONGEST.min(self.delay(self.millis) + beyond);
         let longest = i64::try_from(longest.as_micros()).unwrap_or(0);
         let over = micros_since(fastest, now + queued) - longest;
         let over = u32::try_from(over.max(0)).unwrap_or(u32::MAX);
@@ -352,13 +441,17 @@ impl AudioJitter {
         MediaTime(self.next_at.0.saturating_add(u64::from(behind) * 1000))
     }
 
-    /// A recovery promised by [`Pull::Fec`], or a packet, turned out to be
+    /// A packet, or the repair promised by [`Pull::Fec`] or [`Pull::Deep`], turned out to be
     /// undecodable and was concealed: `millis` of it.
-    pub fn failed(&mut self, millis: u8, recovery: bool) {
-        self.stats.concealed_ms += u64::from(millis);
-        if recovery {
-            self.stats.recovered_ms = self.stats.recovered_ms.saturating_sub(u64::from(millis));
-        }
+    pub fn failed(&mut self, millis: u8, repair: Option<Repair>) {
+        let millis = u64::from(millis);
+        self.stats.concealed_ms += millis;
+        let promised = match repair {
+            Some(Repair::Coarse) => &mut self.stats.recovered_ms,
+            Some(Repair::Deep) => &mut self.stats.dred_ms,
+            None => return,
+        };
+        *promised = promised.saturating_sub(millis);
     }
 
     /// Whether to play a shade faster or slower now.
@@ -417,7 +510,7 @@ impl AudioJitter {
         let own = Duration::from_millis(u64::from(millis));
         let usual = self.target.saturating_sub(own).max(LEAST_WAIT);
         // A player takes ten milliseconds at a time.
-        let needed = self.spread.most() + Duration::from_millis(10);
+        let needed = self.spread.most().max(self.repairs.worth()) + Duration::from_millis(10);
         usual.max(needed.min(LONGEST.saturating_sub(own)))
     }
 
@@ -439,6 +532,7 @@ impl AudioJitter {
         self.packets.clear();
         self.line.clear();
         self.spread.clear();
+        self.repairs.clear();
         (self.waited_ms, self.hole_ms, self.wait_us, self.jump) = (0, 0, None, false);
     }
 
@@ -453,7 +547,7 @@ impl AudioJitter {
     /// present packet time.
     fn missing_millis(&self) -> u8 {
         let Some((&seq, after)) = self.packets.first_key_value() else { return self.millis };
-        let gap_us = after.at.saturating_since(self.next_at).as_micros();
+        let gap_us = after.at().saturating_since(self.next_at).as_micros();
         let each = gap_us / u128::from(seq.wrapping_sub(self.next).max(1));
         [10u8, 20, 40, 60]
             .into_iter()
@@ -464,8 +558,8 @@ impl AudioJitter {
     /// From the next sample to play to the end of the newest packet.
     fn span(&self) -> Duration {
         let Some((&seq, last)) = self.packets.last_key_value() else { return Duration::ZERO };
-        let own = u64::from(last.millis);
-        let by_clock = last.at.saturating_since(self.next_at) + Duration::from_millis(own);
+        let own = u64::from(last.millis());
+        let by_clock = last.at().saturating_since(self.next_at) + Duration::from_millis(own);
         // A sender whose clock stands still can't hide a long queue behind it.
         let by_count = Duration::from_millis(10 * u64::from(seq.saturating_sub(self.next)) + own);
         by_clock.max(by_count)
@@ -477,16 +571,16 @@ impl AudioJitter {
         while self.packets.len() > 1
             && let Some((_, first)) = self.packets.first_key_value()
         {
-            let end = MediaTime(first.at.0.saturating_add(u64::from(first.millis) * 1000));
-            let due = self.line.arrival(end).and_then(|t| t.checked_add(self.delay(first.millis)));
+            let delay = self.delay(first.millis());
+            let due = self.line.arrival(first.end()).and_then(|t| t.checked_add(delay));
             if due.is_none_or(|due| due > now) {
                 break;
             }
-            skipped += u64::from(first.millis);
+            skipped += u64::from(first.millis());
             self.packets.pop_first();
         }
         if let Some((&seq, first)) = self.packets.first_key_value() {
-            let at = first.at;
+            let at = first.at();
             self.begin_at(seq, at);
         }
         self.stats.skipped_ms += skipped;
@@ -504,7 +598,7 @@ impl AudioJitter {
         while self.packets.len() > 1 && self.span() > usual {
             self.packets.pop_first();
             let Some((&seq, first)) = self.packets.first_key_value() else { break };
-            let at = first.at;
+            let at = first.at();
             let gone = seq.saturating_sub(self.next).min(127);
             (self.next, self.next_at) = (seq, at);
             self.played = self.played.checked_shl(gone).unwrap_or(0);
@@ -513,7 +607,7 @@ impl AudioJitter {
         if self.span() > BOUND {
             // One packet far ahead of everything: a pause on the sender's side. Go there.
             if let Some((&seq, first)) = self.packets.first_key_value() {
-                let at = first.at;
+                let at = first.at();
                 self.begin_at(seq, at);
             }
         }
@@ -544,6 +638,11 @@ impl AudioJitter {
         let queued = i64::try_from(queued.as_micros()).unwrap_or(0);
         shift(now, queued.saturating_sub(here))
     }
+}
+
+/// When a packet's last sample was captured.
+fn end(packet: &CodedAudio) -> MediaTime {
+    MediaTime(packet.at.0.saturating_add(u64::from(packet.millis) * 1000))
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 mod jitter;
 mod line;
+mod repairs;
 mod spread;
 mod sync;
 
-pub use jitter::{AudioJitter, Haste, JitterStats, Pace, Pull};
+pub use jitter::{AudioJitter, Extras, Haste, JitterStats, Pace, Pull, Repair};
 pub use line::MinLine;
 pub use sync::{AvSync, Due};

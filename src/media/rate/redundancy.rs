@@ -23,6 +23,10 @@ const DELAY_WEIGHT: f64 = 0.05;
 const COPY_WEIGHT: f64 = 0.15;
 /// Another plan has to be better by this share, and by as much as half a copy, to be taken.
 const BETTER: f64 = 0.2;
+/// Deep redundancy pays from this share of packets lost with all their copies on …
+const DEEP_FROM: f64 = 0.004;
+/// … and until it is as small as this.
+const DEEP_UNTIL: f64 = 0.002;
 /// Losses are remembered for so long.
 const LOOKED_BACK: Duration = Duration::from_secs(12);
 /// Packets remembered.
@@ -234,6 +238,27 @@ fn extend(set: &mut Vec<usize>, last: usize, most: usize, look: &mut impl FnMut(
     }
 }
 
+/// Whether packets of sound carry deep redundancy (DRED): where copies alone leave too much lost,
+/// because losses come in bursts or the path has no room for more copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deep(bool);
+
+impl Deep {
+    /// The plan for a path whose losses are mended by `repeats`.
+    #[must_use]
+    pub fn replan(self, trace: &LossTrace, repeats: &Repeats) -> Self {
+        if trace.loss().is_none() {
+            return self;
+        }
+        Self(trace.residual(repeats.after()) >= if self.0 { DEEP_UNTIL } else { DEEP_FROM })
+    }
+
+    /// Is it worth its room?
+    pub const fn pays(self) -> bool {
+        self.0
+    }
+}
+
 /// How many copies of `copy_bps` each a path of `rate_bps` can take beside what it carries without
 /// them: what is left, or a share of the whole where nothing is – somebody's voice goes before
 /// their picture's last detail.
@@ -317,6 +342,18 @@ mod tests {
         assert!(kept.replan(&random(0.0), 20, 3).is_empty());
         let unknown = LossTrace::default();
         assert_eq!(Repeats(vec![1, 6]).replan(&unknown, 60, 3), Repeats(vec![1]));
+    }
+
+    #[test]
+    fn deep_redundancy_goes_where_copies_leave_something_lost_and_ends_with_it() {
+        let after = |trace: &LossTrace, most| Deep::default().replan(trace, &plan(trace, most));
+        assert!(after(&bursts(0.4, 80.0), 3).pays());
+        assert!(after(&random(0.2), 0).pays(), "no room for copies");
+        assert!(!after(&random(0.0), 3).pays());
+        assert!(!after(&LossTrace::default(), 3).pays(), "nothing is known");
+        let deep = after(&bursts(0.4, 80.0), 3);
+        assert!(deep.replan(&LossTrace::default(), &Repeats::default()).pays(), "nor anything new");
+        assert!(!deep.replan(&random(0.0), &Repeats::default()).pays());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Sent;
 use crate::media::frame::Size;
+use crate::media::playout::JitterStats;
 use crate::sim::report::{AudioReport, Percentiles, VideoReport, WindowReport, round};
 use std::collections::BTreeSet;
 
@@ -51,6 +52,7 @@ struct Repairs {
     at: u64,
     concealed_ms: u64,
     recovered_ms: u64,
+    dred_ms: u64,
 }
 
 /// From capture to ear, block by block: capture time and latency in µs, by capture time.
@@ -187,8 +189,9 @@ impl Direction {
         self.shown.iter().find(fresh).map(|s| round((s.at - from) as f64 / 1000.0, 1))
     }
 
-    pub(super) fn repaired(&mut self, at: u64, concealed_ms: u64, recovered_ms: u64) {
-        self.repairs.push(Repairs { at, concealed_ms, recovered_ms });
+    pub(super) fn repaired(&mut self, at: u64, stats: JitterStats) {
+        let JitterStats { concealed_ms, recovered_ms, dred_ms, .. } = stats;
+        self.repairs.push(Repairs { at, concealed_ms, recovered_ms, dred_ms });
     }
 
     /// When the first picture was shown.
@@ -272,6 +275,7 @@ impl Direction {
             latency_ms: Percentiles::of(&self.sound_latencies(0, end)),
             concealed_pct: share(last.concealed_ms, blocks),
             recovered_pct: share(last.recovered_ms, blocks),
+            dred_pct: share(last.dred_ms, blocks),
             longest_gap_ms: round(self.silence(0, end) as f64 / 1000.0, 1),
             stoi: None,
             kbps: round(bytes * 8.0 / 1000.0 / span_seconds(from, to), 1),

@@ -208,7 +208,7 @@ impl Bench {
         }
         for (from, stats) in &view.media.audio.members {
             let direction = state.directions.entry((index, *from)).or_default();
-            direction.repaired(at, stats.jitter.concealed_ms, stats.jitter.recovered_ms);
+            direction.repaired(at, stats.jitter);
         }
         let Some(person) = state.people.get_mut(index) else { return };
         if let Some(me) = view.call.me {

@@ -22,6 +22,10 @@ struct Player {
     queued: u64,
     played: Vec<Option<u32>>,
     recovered: Vec<u32>,
+    /// Spoken again from deep redundancy.
+    rebuilt: Vec<u32>,
+    /// What every packet carries.
+    extras: Extras,
     clock: u64,
     /// Plays faster and slower when it is told to: 10 ms in 40.
     heeds: bool,
@@ -35,6 +39,8 @@ impl Player {
             queued: 0,
             played: Vec::new(),
             recovered: Vec::new(),
+            rebuilt: Vec::new(),
+            extras: Extras { coarse: true, deep_ms: 0 },
             clock: 0,
             heeds: false,
         }
@@ -46,7 +52,7 @@ impl Player {
         while self.clock < until {
             let due = arrivals.iter().take_while(|(at, _)| *at <= self.clock).count();
             for (at, packet) in arrivals.drain(..due) {
-                self.jitter.push(packet, self.start + ms(at));
+                self.jitter.push(packet, self.extras, self.start + ms(at));
                 assert!(self.jitter.span() <= BOUND);
             }
             self.tick();
@@ -76,6 +82,13 @@ impl Player {
                     let seq = u32::from_be_bytes(next[..4].try_into().unwrap()) - 1;
                     self.recovered.push(seq);
                     (Some(seq), millis - skip_ms)
+                }
+                Pull::Deep { from, before_ms, millis } => {
+                    // Packets of 20 ms.
+                    let later = u32::from_be_bytes(from[..4].try_into().unwrap());
+                    let seq = later - u32::from(before_ms).div_ceil(20);
+                    self.rebuilt.push(seq);
+                    (Some(seq), millis)
                 }
                 Pull::Conceal { millis } => (None, millis),
                 Pull::Silence => {
@@ -371,4 +384,60 @@ fn a_path_that_is_50_ms_rough_conceals_less_than_one_per_cent() {
     let concealed = player.jitter.stats().concealed_ms - before.concealed_ms;
     assert!(concealed * 100 <= 55_000, "{concealed} ms of 55 s");
     assert_eq!(player.jitter.stats().starts, 1);
+}
+
+/// Bursts of `length` packets of 20 ms, one in a second.
+fn bursts(seconds: u32, length: u32) -> Vec<(u64, CodedAudio)> {
+    let mut packets = stream(seconds * 50, 20, 5);
+    packets.retain(|(_, p)| p.seq % 50 < 50 - length);
+    packets
+}
+
+#[test]
+fn a_burst_is_spoken_again_from_the_packet_behind_it() {
+    let mut player = Player::new();
+    (player.extras, player.heeds) = (Extras { coarse: false, deep_ms: 240 }, true);
+    let mut packets = bursts(30, 4);
+    player.run(15_000, &mut packets);
+    let before = player.jitter.stats();
+    assert_eq!(player.jitter.stats().recovered_ms, 0);
+    player.run(29_900, &mut packets);
+    let after = player.jitter.stats();
+    assert_eq!(after.concealed_ms, before.concealed_ms, "it waits for as long as the bursts are");
+    assert!(after.dred_ms - before.dred_ms >= 14 * 80, "{after:?}");
+    for seq in player.played.iter().flatten().zip(player.played.iter().flatten().skip(1)) {
+        assert!(seq.0 <= seq.1, "in order: {seq:?}");
+    }
+    let wait = player.jitter.waiting().unwrap();
+    assert!(wait <= ms(130), "and not longer: {wait:?}");
+}
+
+#[test]
+fn what_redundancy_does_not_reach_is_concealed() {
+    let mut player = Player::new();
+    (player.extras, player.heeds) = (Extras { coarse: false, deep_ms: 40 }, true);
+    player.jitter = AudioJitter::new(ms(200));
+    player.run(9900, &mut bursts(10, 4));
+    let stats = player.jitter.stats();
+    assert_eq!((stats.dred_ms, stats.concealed_ms), (9 * 40, 9 * 40), "{stats:?}");
+    assert!(player.rebuilt.iter().all(|seq| seq % 50 >= 48), "{:?}", player.rebuilt);
+}
+
+#[test]
+fn a_copy_in_time_is_played_rather_than_redundancy_and_a_later_one_is_not_waited_for() {
+    let run = |behind: u64| {
+        let mut player = Player::new();
+        (player.extras, player.heeds) = (Extras { coarse: false, deep_ms: 240 }, true);
+        let mut packets = stream(1500, 20, 5);
+        for (at, _) in packets.iter_mut().filter(|(_, p)| p.seq % 50 == 49) {
+            *at += behind;
+        }
+        player.run(29_900, &mut packets);
+        let (stats, wait) = (player.jitter.stats(), player.jitter.waiting().unwrap());
+        (stats.dred_ms / 20, wait)
+    };
+    let (spoken, _) = run(25);
+    assert!(spoken <= 1, "{spoken}");
+    let (spoken, wait) = run(150);
+    assert!(spoken >= 27 && wait <= ms(80), "{spoken} {wait:?}");
 }
