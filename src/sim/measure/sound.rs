@@ -28,13 +28,20 @@ pub struct Track {
     resampler: Option<Resampler>,
     /// Position of the next block, in samples of 48 kHz since the beginning of the call.
     next: u64,
+    /// Nothing is recorded any more.
+    closed: bool,
 }
 
 impl Track {
+    /// Forgets what was recorded, and records nothing more.
+    pub fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
     /// Adds a block that begins `at` µs after the beginning of the call.
     pub fn add(&mut self, block: &Pcm, at: u64) {
         let start = at * u64::from(SAMPLE_RATE) / 1_000_000;
-        if self.samples.len() > MOST {
+        if self.closed || self.samples.len() > MOST {
             return;
         }
         if self.resampler.is_none() {
