@@ -1,41 +1,27 @@
 //! A call of two goes on while its port is flooded – the real stack in virtual time – and what a
 //! call holds on behalf of strangers stays within its stated bounds.
 
+mod call_stage;
 mod transport_support;
 
 use bytes::Bytes;
+use call_stage::{Person, SECOND, Stage, stamp, until};
+use facetty::call::Refusal;
 use facetty::call::bounds::MAX_KNOCKS;
-use facetty::call::{Admit, Call, CallConfig, Event, Refusal, Tracks};
-use facetty::config::{PatternKind, VideoSpec};
 use facetty::identity::handshake::{self, Transcript};
-use facetty::identity::{DisplayName, IdentityKey};
 use facetty::invite::Invite;
-use facetty::media::apm::ApmConfig;
-use facetty::media::frame::{CodedVideo, RawFrame, Size, Want};
-use facetty::media::seams::{FrameSink, SinkLost};
-use facetty::media::source::voice::{Speech, Voice};
-use facetty::media::source::{VideoOptions, open_video};
-use facetty::node::{
-    Clock, MediaEnds, Node, NodeCommand, NodeConfig, NodeEvent, NodeHandle, NodeView, OWN, Runner,
-    Witness,
-};
-use facetty::seal::Receipt;
 use facetty::sim::attacks::manners::Manners;
-use facetty::sim::model::{Dice, LinkModel};
+use facetty::sim::model::Dice;
 use facetty::sim::net::{Datagram, Fate, Network};
-use facetty::time::{Now, Wall};
-use facetty::transport::{Endpoint, EndpointOptions, Link, Socket};
+use facetty::transport::{Endpoint, Link};
 use facetty::wire::control::Control;
 use facetty::wire::handshake::{Knock, Proof};
-use facetty::wire::link::{LinkEvent, LinkUp, MemberId};
-use rand::SeedableRng as _;
-use std::collections::{BTreeMap, BTreeSet};
+use facetty::wire::link::{LinkEvent, LinkUp};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use std::time::Instant;
+use tokio::time::sleep;
 use transport_support::{MS, bare, control, endpoint, event, host};
 
 /// Hostile knocks over a full TLS handshake: with a made-up MAC, and with the invite but a proof
@@ -46,146 +32,6 @@ const WRONG_PROOF: usize = 500;
 const HALF_OPEN: usize = 7500;
 /// Peers that send a byte now and then.
 const SLOW: usize = 10;
-const SECOND: Duration = Duration::from_secs(1);
-
-/// What one participant saw and sent, pictures by their time.
-#[derive(Default)]
-struct Seen {
-    coded: Mutex<BTreeSet<u64>>,
-    shown: Mutex<BTreeMap<MemberId, BTreeSet<u64>>>,
-    refused: Mutex<Vec<(Option<SocketAddr>, Refusal)>>,
-}
-
-/// Times travel in steps of 125 µs; this tells pictures apart all the same.
-fn stamp(frame_us: u64) -> u64 {
-    (frame_us + 500) / 1000
-}
-
-impl Witness for Seen {
-    fn coded_for(&self, _to: &[MemberId], frame: &CodedVideo, _now: Now) {
-        self.coded.lock().expect("coded").insert(stamp(frame.at.0));
-    }
-}
-
-struct Screen(Arc<Seen>);
-
-impl FrameSink for Screen {
-    fn want(&self, _who: MemberId) -> Want {
-        let size = Size::new(80, 48);
-        Want { size, decifps: 150, max_kbps: 0, paused: false, focus: false }
-    }
-
-    fn show(&mut self, who: MemberId, frame: Arc<RawFrame>, _now: Now) -> Result<(), SinkLost> {
-        if who != OWN {
-            let mut shown = self.0.shown.lock().expect("shown");
-            shown.entry(who).or_default().insert(stamp(frame.at.0));
-        }
-        Ok(())
-    }
-}
-
-/// Somebody in the call.
-struct Person {
-    seen: Arc<Seen>,
-    view: watch::Receiver<Arc<NodeView>>,
-}
-
-/// The place where it happens.
-struct Stage {
-    net: Network,
-    clock: Clock,
-    origin: Instant,
-}
-
-impl Stage {
-    fn new(seed: u64) -> Self {
-        let net = Network::new(seed);
-        net.set_default_path(LinkModel::delayed(10 * MS));
-        let origin = tokio::time::Instant::now().into_std();
-        let clock = Clock::Virtual { wall: Wall(1_767_225_600_000), start: origin };
-        Self { net, clock, origin }
-    }
-
-    /// Host `n` founds a call, or joins by an invite; returns also the first invite's text.
-    fn enter(&self, n: u8, name: &str, invite: Option<&str>) -> (Person, String) {
-        let mut rng = rand::rng();
-        let tracks = Tracks { mic: true, camera: true };
-        let config = CallConfig {
-            name: DisplayName::sanitise(name),
-            admit: Admit::Any,
-            expect: None,
-            invite_uses: 3,
-            invite_life: 3600 * SECOND,
-            tracks,
-            known: Vec::new(),
-            addresses: vec![host(n)],
-            knock_life: 120 * SECOND,
-            constant_rate: false,
-        };
-        let identity = Arc::new(IdentityKey::generate(&mut rng));
-        let now = self.clock.now();
-        let call = match invite {
-            None => Call::host(config, identity, vec![host(n)], now, &mut rng).expect("founded"),
-            Some(text) => {
-                let invite = Invite::parse(text).expect("an invite");
-                Call::join(config, identity, invite, now, &mut rng).expect("joining")
-            }
-        };
-        let text = call.view().invites.last().map(|open| open.text.clone()).unwrap_or_default();
-        (self.start(n, call, tracks), text)
-    }
-
-    fn start(&self, n: u8, call: Call, tracks: Tracks) -> Person {
-        let socket = Socket::Custom(self.net.socket(host(n)).expect("free address"));
-        let options = EndpointOptions { rng_seed: Some([n; 32]), ..EndpointOptions::default() };
-        let leaf = call.leaf_key().seed_for_tls_or_mls();
-        let endpoint = Endpoint::bind(socket, leaf, options).expect("endpoint");
-        let seen = Arc::new(Seen::default());
-        let size = Size::new(80, 48);
-        let video = VideoOptions {
-            identity: vec![n; 32],
-            seed: u64::from(n),
-            decifps: 150,
-            size,
-            ..VideoOptions::new(self.origin)
-        };
-        let ends = MediaEnds {
-            apm: ApmConfig::OFF,
-            video: Some(open_video(&VideoSpec::Pattern(PatternKind::Face), video).expect("face")),
-            view: Box::new(Screen(seen.clone())),
-            mic: Some(Box::new(Voice::new(Speech::new(u64::from(n), 0, 1), self.origin))),
-            speaker: None,
-            origin: self.origin,
-            decifps: 150,
-        };
-        let config = NodeConfig {
-            runner: Runner::Inline,
-            clock: self.clock,
-            witness: Some(seen.clone()),
-            rng: Box::new(rand::rngs::StdRng::from_os_rng()),
-        };
-        let (node, handle) = Node::new(call, endpoint, ends, tracks, config).expect("node");
-        tokio::task::spawn_local(node.run());
-        let NodeHandle { commands, mut events, view } = handle;
-        let noted = seen.clone();
-        tokio::task::spawn_local(async move {
-            while let Some(event) = events.recv().await {
-                match event {
-                    NodeEvent::Call(Event::Epoch { epoch, roster, .. }) => {
-                        let shown = NodeCommand::RosterShown(Receipt::shown(epoch, roster));
-                        commands.send(shown).await.expect("the node is there");
-                    }
-                    NodeEvent::Call(Event::Refused { from, why }) => {
-                        noted.refused.lock().expect("refused").push((from, why));
-                    }
-                    NodeEvent::Trouble(what) => panic!("{what}"),
-                    _ => {}
-                }
-            }
-        });
-        Person { seen, view }
-    }
-}
 
 /// Dials again and again until `count` (shared) knocks were made and answered with a hang-up.
 async fn knocking(from: Endpoint, invite: Arc<String>, holds: bool, left: Arc<AtomicUsize>) {
@@ -283,11 +129,6 @@ async fn first_flights(net: &Network, count: usize) -> Vec<Bytes> {
     std::mem::take(&mut *seen.lock().expect("taken"))
 }
 
-async fn until(view: &mut watch::Receiver<Arc<NodeView>>, what: impl Fn(&NodeView) -> bool) {
-    let reached = timeout(20 * SECOND, view.wait_for(|view| what(view)));
-    reached.await.expect("in time").expect("the node is there");
-}
-
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_hostile_knocks_and_slow_peers_cost_a_running_call_no_frame() {
     tokio::task::LocalSet::new().run_until(flooded_call()).await;
@@ -349,11 +190,12 @@ async fn flooded_call() {
     let window = |at: Instant| stamp((at - stage.origin).as_micros() as u64);
     for (sender, receiver) in [(&ada, &ben), (&ben, &ada)] {
         let sent = sender.seen.coded.lock().expect("coded");
+        let sent = sent.values().next().expect("somebody to send to");
         let sent: Vec<u64> = sent.range(window(began)..window(ended)).copied().collect();
         assert!(sent.len() as u64 >= 14 * lasted.as_secs(), "{} in {lasted:?}", sent.len());
         let shown = receiver.seen.shown.lock().expect("shown");
         let shown = shown.values().next().expect("pictures");
-        let missing = |at: &u64| (at - 1..=at + 1).all(|near| !shown.contains(&near));
+        let missing = |at: &u64| (at - 1..=at + 1).all(|near| !shown.contains_key(&near));
         let lost: Vec<_> = sent.iter().filter(|at| missing(at)).collect();
         assert!(lost.is_empty(), "{lost:?} of {}", sent.len());
     }

@@ -4,6 +4,7 @@
 //! programs matter. Knockers and call share the process; both have to be gone without a trace. The
 //! network is perfect, hence has nothing to remember of addresses either.
 
+mod counted;
 mod transport_support;
 
 use facetty::call::{Admit, Call, CallConfig, Tracks};
@@ -30,57 +31,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use transport_support::{MS, bare, control, event, host};
-
-/// Bytes alive of each thread. A test runs on one: what it allocates, it frees.
-#[allow(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
-mod counted {
-    use std::alloc::{GlobalAlloc, Layout, System};
-    use std::cell::Cell;
-
-    thread_local! {
-        static LIVE: Cell<isize> = const { Cell::new(0) };
-        static MOST: Cell<isize> = const { Cell::new(0) };
-    }
-
-    struct Counted;
-
-    #[global_allocator]
-    static COUNTED: Counted = Counted;
-
-    fn add(bytes: usize, sign: isize) {
-        // A thread that is ending counts no more.
-        let _ = LIVE.try_with(|live| {
-            live.set(live.get() + sign * bytes as isize);
-            let _ = MOST.try_with(|most| most.set(most.get().max(live.get())));
-        });
-    }
-
-    // SAFETY: every call goes to the system's allocator unchanged; the counters are plain cells
-    // without destructor, so that counting never allocates.
-    unsafe impl GlobalAlloc for Counted {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            add(layout.size(), 1);
-            // SAFETY: as our caller promises.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-            add(layout.size(), -1);
-            // SAFETY: as our caller promises.
-            unsafe { System.dealloc(at, layout) }
-        }
-    }
-
-    /// Bytes alive now.
-    pub fn live() -> isize {
-        LIVE.get()
-    }
-
-    /// The most that were alive since this was last asked.
-    pub fn most() -> isize {
-        MOST.replace(live())
-    }
-}
 
 /// Bytes that may be alive after thousands of knocks and weren't after few: a table that happens to
 /// be larger, less than five bytes a knock.

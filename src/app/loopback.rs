@@ -4,8 +4,8 @@ use crate::app::exit::{Exit, Failure};
 use crate::app::options::{LoopbackOptions, Scenario as Which};
 use crate::app::out::Out;
 use crate::sim::loopback::{self, LoopbackError, Options};
-use crate::sim::report::{ParticipantReport, Percentiles, ReceivedReport, Report};
-use crate::sim::scenario::{Scenario, ScenarioError};
+use crate::sim::report::{ParticipantReport, Percentiles, ReceivedReport, Report, SoakReport};
+use crate::sim::scenario::{MAX_SECONDS, Scenario, ScenarioError};
 use std::fs::File;
 use std::io::BufWriter;
 
@@ -33,9 +33,22 @@ pub const BUILT_IN: [(&str, &str); 20] = [
     ("eight-party", include_str!("../../examples/scenarios/eight-party.toml")),
 ];
 
+/// Scenarios that take long and are played when asked for only.
+pub const LONG: [(&str, &str); 2] = [
+    ("soak", include_str!("../../examples/scenarios/soak.toml")),
+    ("soak-real", include_str!("../../examples/scenarios/soak-real.toml")),
+];
+
 /// Plays it and prints the report; fails when an expectation does.
 pub fn run(options: LoopbackOptions) -> Result<Exit, Failure> {
-    let (name, scenario) = load(&options.scenario)?;
+    let (name, mut scenario) = load(&options.scenario)?;
+    if let Some(seconds) = options.seconds {
+        if !(seconds > 0.0 && seconds <= MAX_SECONDS) {
+            return Err(Failure::new(Exit::Usage, "a scenario lasts a day at most")
+                .next("choose a shorter --seconds"));
+        }
+        scenario.seconds = seconds;
+    }
     let tap = match &options.tap {
         None => None,
         Some(path) => {
@@ -46,8 +59,8 @@ pub fn run(options: LoopbackOptions) -> Result<Exit, Failure> {
             Some(Box::new(BufWriter::new(file)) as _)
         }
     };
-    let play =
-        Options { seed: options.seed, real_time: options.real_time, tap, copying_sealer: false };
+    let (seed, real_time) = (options.seed, options.real_time);
+    let play = Options { seed, real_time, tap, ..Options::default() };
     let report = loopback::play(&scenario, play).map_err(|e| failed(&name, e))?;
     let exit = if report.ok { Exit::Ended } else { Exit::Failed };
     let mut out = Out::default();
@@ -62,9 +75,10 @@ pub fn run(options: LoopbackOptions) -> Result<Exit, Failure> {
 fn load(which: &Which) -> Result<(String, Scenario), Failure> {
     let (name, text) = match which {
         Which::Named(name) => {
-            let found = BUILT_IN.iter().find(|(known, _)| known == name);
+            let found = BUILT_IN.iter().chain(&LONG).find(|(known, _)| known == name);
             let Some((_, text)) = found else {
-                let known = BUILT_IN.map(|(name, _)| name).join(", ");
+                let known: Vec<_> = BUILT_IN.iter().chain(&LONG).map(|(name, _)| *name).collect();
+                let known = known.join(", ");
                 return Err(Failure::new(
                     Exit::Usage,
                     format_args!("no scenario is called {name:?}"),
@@ -129,6 +143,9 @@ fn print(out: &mut Out, report: &Report, scenario: &Scenario) {
             flow.from, flow.to, flow.kbps, flow.lost_pct, flow.longest_round_trip_ms
         ));
     }
+    if let Some(soak) = &report.soak {
+        print_soak(out, soak);
+    }
     let tap = &report.tap;
     out.line(format_args!(
         "on the line: {} datagrams, {} bytes, {:.2} bits of entropy per byte (no proof of anything)",
@@ -149,6 +166,30 @@ fn print(out: &mut Out, report: &Report, scenario: &Scenario) {
         true => format!("ok: {held} expectations hold, {} short", report.short.len()),
         false => format!("failed: {} of {held} expectations or claims", report.failures.len()),
     });
+}
+
+fn print_soak(out: &mut Out, soak: &SoakReport) {
+    for quarter in &soak.quarters {
+        let sound = quarter.directions.iter().map(|d| {
+            format!(
+                "{} hears {} after {} ms ({} % made up, {} fps, {} freezes)",
+                d.to, d.from, d.sound_ms, d.concealed_pct, d.fps, d.freezes
+            )
+        });
+        out.line(format_args!(
+            "until {} s: {} kB, {} tasks, {} connection ends; {}",
+            quarter.until_s,
+            quarter.cpu_memory_kb,
+            quarter.tasks,
+            quarter.links,
+            sound.collect::<Vec<_>>().join(", "),
+        ));
+    }
+    out.line(format_args!(
+        "the last quarter against the first: memory {:+} %, tasks {:+}, connections {:+}, \
+         delay of the sound by {} ms at most",
+        soak.cpu_memory_more_pct, soak.tasks_more, soak.links_more, soak.sound_drift_ms
+    ));
 }
 
 fn print_participant(out: &mut Out, p: &ParticipantReport) {

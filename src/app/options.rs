@@ -234,6 +234,8 @@ pub struct LoopbackOptions {
     pub scenario: Scenario,
     /// Seed of network and patterns, if not the scenario's; keys are never seeded.
     pub seed: Option<u64>,
+    /// How long, in seconds, if not as the scenario says.
+    pub seconds: Option<f64>,
     /// Real sockets and clock instead of virtual ones.
     pub real_time: bool,
     /// Report as JSON.

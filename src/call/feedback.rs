@@ -51,6 +51,8 @@ const REPEAT_REPORTS_FROM: f64 = 0.01;
 const THIN: u64 = 120_000;
 /// … until it is this much again.
 const WIDE_AGAIN: u64 = 180_000;
+/// Without a frame of sound for so long, what is lost is counted in pictures.
+const SOUNDLESS: Duration = Duration::from_millis(500);
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
 
@@ -124,6 +126,8 @@ pub(super) struct Feedback {
     told: (u64, u64),
     /// By key: what is missing so far.
     gaps: BTreeMap<u64, Gaps>,
+    /// When sound last came.
+    sound_came: Option<Instant>,
     lost: u32,
     pub(super) received_bytes: u64,
     /// The path carries too little for hiding the lengths of pictures.
@@ -148,6 +152,7 @@ impl Feedback {
             origin: now,
             told: (0, 0),
             gaps: BTreeMap::new(),
+            sound_came: None,
             lost: 0,
             received_bytes: 0,
             thin: false,
@@ -373,7 +378,17 @@ impl Call {
         if !timed {
             return;
         }
-        feedback.count_lost(kid, ctr);
+        // Sound is sealed for everybody. Pictures of another size, for others, count on the same
+        // counter: a gap there may be no loss.
+        if short(kid) >> 10 == 0 {
+            feedback.sound_came = Some(now.mono);
+        }
+        let heard = |at: Instant| now.mono.saturating_duration_since(at) <= SOUNDLESS;
+        if short(kid) >> 10 == 0 || !feedback.sound_came.is_some_and(heard) {
+            feedback.count_lost(kid, ctr);
+        } else {
+            feedback.gaps.remove(&kid);
+        }
         let since = now.mono.saturating_duration_since(feedback.origin);
         let arrival_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         if feedback.arrivals.len() >= MAX_ARRIVALS {

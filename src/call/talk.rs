@@ -174,18 +174,18 @@ impl Call {
     pub(super) fn member_message(&mut self, from: MemberId, message: MemberMessage, now: Now) {
         match message {
             MemberMessage::Want(want) => {
-                if let Some(peer) = self.peers.members.get_mut(&from) {
-                    peer.their_want = Some(want);
+                let Some(peer) = self.peers.members.get_mut(&from) else { return };
+                if peer.their_want.replace(want) != Some(want) {
+                    self.event(Event::Want(from, want));
                 }
-                self.event(Event::Want(from, want));
             }
             MemberMessage::KeyframePlease => self.event(Event::KeyframeWanted(from)),
             MemberMessage::Tracks { mic, camera } => {
                 let tracks = Tracks { mic, camera };
-                if let Some(peer) = self.peers.members.get_mut(&from) {
-                    peer.tracks = tracks;
+                let Some(peer) = self.peers.members.get_mut(&from) else { return };
+                if std::mem::replace(&mut peer.tracks, tracks) != tracks {
+                    self.event(Event::Tracks(from, tracks));
                 }
-                self.event(Event::Tracks(from, tracks));
             }
             MemberMessage::Addresses(list) => self.learn_addresses(from, list, now),
             MemberMessage::Report(report) => self.take_report(from, &report, now),

@@ -303,6 +303,7 @@ Examples:
   facetty loopback loss-5 --json                    5 % loss; the report as JSON
   facetty loopback examples/scenarios/step-2m-300k-2m.toml --seed 7
   facetty loopback clean --real-time                real sockets and clock
+  facetty loopback soak --seconds 8h                a long call: is anything left behind?
   facetty loopback --suite                          all scenarios, as many at once as there are cores:
                                                     the table in the README")]
 pub(super) struct LoopbackArgs {
@@ -311,7 +312,7 @@ pub(super) struct LoopbackArgs {
     pub scenario: String,
 
     /// All built-in scenarios, and a table of what came out
-    #[arg(long, conflicts_with_all = ["scenario", "real_time", "tap"])]
+    #[arg(long, conflicts_with_all = ["scenario", "seconds", "real_time", "tap"])]
     pub suite: bool,
 
     /// With --suite: no more than 15 s of each, where nothing happens later
@@ -321,6 +322,10 @@ pub(super) struct LoopbackArgs {
     /// Seed of network and patterns, instead of the scenario's (keys are never seeded)
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+
+    /// Play it for so long, instead of as long as the scenario says
+    #[arg(long, value_name = "N", value_parser = parse_duration)]
+    pub seconds: Option<Duration>,
 
     /// Real sockets and clock instead of virtual ones
     #[arg(long)]

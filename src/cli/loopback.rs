@@ -13,6 +13,7 @@ pub(super) fn run(args: LoopbackArgs, base: Base) -> Result<Exit, Failure> {
         base,
         scenario: scenario(args.scenario),
         seed: args.seed,
+        seconds: args.seconds.map(|length| length.as_secs_f64()),
         real_time: args.real_time,
         json: args.json,
         tap: args.tap,

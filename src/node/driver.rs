@@ -12,6 +12,7 @@ use crate::call::{
 use crate::media::engine::audio::AudioSettings;
 use crate::media::frame::{Coded, Size, Want};
 use crate::media::rate;
+use crate::media::rate::estimator::Feedback as Freshness;
 use crate::time::Now;
 use crate::transport::{DialError, Endpoint, Full, Link};
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, MemberId, close};
@@ -388,8 +389,10 @@ impl Node {
             Event::Ended(reason) => self.ended = Some(reason.clone()),
             _ => {}
         }
-        // Strangers make these: an owner that takes nothing must not pile them up. All are counted.
-        let surplus = matches!(event, Event::Refused { .. }) && self.pending.len() >= QUEUE;
+        // Others make these as often as they like: an owner that takes nothing must not pile them up.
+        // The view counts, or shows, them all.
+        let surplus = matches!(event, Event::Refused { .. } | Event::Tracks(..) | Event::Thin(..))
+            && self.pending.len() >= QUEUE;
         if !surplus && !matches!(event, Event::Budgets | Event::Want(..) | Event::KeyframeWanted(_))
         {
             self.pending.push_back(NodeEvent::Call(event));
@@ -445,6 +448,9 @@ impl Node {
         if budgets.is_empty() {
             return;
         }
+        // Whoever does not say what arrives gets whatever the others can bear.
+        let heard_of = |budget: &Budget| budget.freshness == Freshness::Fresh;
+        let anybody = budgets.values().any(heard_of);
         let mut peers = BTreeMap::new();
         let mut audio: Option<AudioSettings> = None;
         for (member, budget) in &budgets {
@@ -463,7 +469,9 @@ impl Node {
                 },
             };
             // One stream of sound for all: the thinnest path decides.
-            audio = Some(audio.map_or(settings, |a| thinner(a, settings)));
+            if heard_of(budget) || !anybody {
+                audio = Some(audio.map_or(settings, |a| thinner(a, settings)));
+            }
             let decifps = want.decifps.min(self.decifps);
             let paused = want.paused || split.video.is_none();
             peers.insert(*member, (Want { decifps, paused, ..want }, split.video_bps()));

@@ -137,6 +137,11 @@ impl Eve {
         self.needles.search(bytes, &mut control.hits);
     }
 
+    /// Forgets the frames that are being searched for; names and keys stay.
+    pub fn forget_frames(&mut self) {
+        self.needles.forget_frames();
+    }
+
     /// One UDP datagram on the line.
     pub fn datagram(&mut self, bytes: &[u8]) {
         count(&mut self.findings.line, &self.needles, bytes);

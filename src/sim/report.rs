@@ -38,6 +38,9 @@ pub struct Report {
     /// Downloads beside the call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flows: Vec<FlowReport>,
+    /// What a long call left behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SoakReport>,
     /// What the taps saw.
     pub tap: TapReport,
 }
@@ -232,6 +235,76 @@ pub struct FlowReport {
     pub longest_round_trip_ms: f64,
 }
 
+/// A long call, quarter by quarter, and its last quarter compared with the first.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SoakReport {
+    /// The quarters.
+    pub quarters: Vec<QuarterReport>,
+    /// Largest change of the median sound latency in any direction, in ms.
+    pub sound_drift_ms: f64,
+    /// Tasks more at the end than after the first quarter.
+    pub tasks_more: i64,
+    /// Connections more.
+    pub links_more: i64,
+    /// Memory more, in percent; below 0: less.
+    pub cpu_memory_more_pct: f64,
+}
+
+/// One quarter of a long call.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct QuarterReport {
+    /// When it ended, in seconds.
+    pub until_s: f64,
+    /// Tasks alive at its end.
+    pub tasks: usize,
+    /// Connections open then, at both ends.
+    pub links: usize,
+    /// Memory in use then, in kB, after what was noted of the quarter was forgotten: resident, or as
+    /// counted by the caller.
+    pub cpu_memory_kb: u64,
+    /// Directions between those who were there.
+    pub directions: Vec<QuarterDirection>,
+}
+
+/// One direction in one quarter.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct QuarterDirection {
+    /// To whom.
+    pub to: String,
+    /// From whom.
+    pub from: String,
+    /// Median of the sound's latency, in ms.
+    pub sound_ms: f64,
+    /// Sound made up, in percent.
+    pub concealed_pct: f64,
+    /// Painted pictures per second.
+    pub fps: f64,
+    /// Freezes.
+    pub freezes: u64,
+}
+
+impl SoakReport {
+    /// Compares the last quarter with the first.
+    pub fn of(quarters: Vec<QuarterReport>) -> Self {
+        let (Some(first), Some(last)) = (quarters.first(), quarters.last()) else {
+            return Self::default();
+        };
+        let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(first) as i64;
+        let before = |d: &QuarterDirection| {
+            first.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
+        };
+        let drift = |d: &QuarterDirection| before(d).map(|f| (d.sound_ms - f.sound_ms).abs());
+        let memory = last.cpu_memory_kb as f64 / first.cpu_memory_kb.max(1) as f64;
+        Self {
+            sound_drift_ms: round(last.directions.iter().filter_map(drift).fold(0.0, f64::max), 1),
+            tasks_more: more(|q| q.tasks),
+            links_more: more(|q| q.links),
+            cpu_memory_more_pct: round((memory - 1.0) * 100.0, 1),
+            quarters,
+        }
+    }
+}
+
 /// Percentiles of a set of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
@@ -330,6 +403,9 @@ fn places<'a>(report: &'a Value, path: &[String]) -> Vec<(String, &'a Value)> {
     if first == "tap" {
         return dig(&report["tap"], rest).map(|v| (path.join("."), v)).into_iter().collect();
     }
+    if first == "soak" {
+        return dig(&report["soak"], rest).map(|v| (path.join("."), v)).into_iter().collect();
+    }
     if first == "flows" {
         let flows = report["flows"].as_array().map(Vec::as_slice).unwrap_or_default();
         return flows.iter().filter_map(|f| Some((path.join("."), dig(f, rest)?))).collect();
@@ -406,6 +482,7 @@ mod tests {
             participants: vec![participant("ada", "ben", 80.0), participant("ben", "ada", 120.0)],
             changes: Vec::new(),
             flows: Vec::new(),
+            soak: None,
             tap: TapReport { control_hits: 5, ..TapReport::default() },
         }
     }

@@ -42,7 +42,7 @@ use serde::Deserialize;
 /// Most participants of a scenario: a group has at most 16 members.
 const MAX_PARTICIPANTS: usize = 16;
 /// Longest scenario, in seconds (a day).
-const MAX_SECONDS: f64 = 86_400.0;
+pub const MAX_SECONDS: f64 = 86_400.0;
 /// Longest scenario file, in bytes.
 const MAX_FILE: usize = 256 * 1024;
 
@@ -76,6 +76,11 @@ pub struct Scenario {
     pub flows: Vec<FlowSpec>,
     /// Spans measured on their own.
     pub windows: Vec<Window>,
+    /// The timeline begins again every so many seconds; `None`: it happens once.
+    pub repeat: Option<f64>,
+    /// A long call: figures and what the process holds are told for each quarter, and what was
+    /// noted is forgotten after it. The rest of the report is about the last quarter then.
+    pub soak: bool,
     /// What must hold.
     pub expect: Vec<Expectation>,
     /// What is known not to hold yet.
@@ -243,6 +248,8 @@ pub enum Action {
     Suspend,
     /// Its process goes on.
     Resume,
+    /// Comes back after it has left: the same person with another process, by the invite.
+    Return,
 }
 
 /// A span measured on its own.
@@ -264,7 +271,7 @@ pub struct Expectation {
     pub text: String,
     /// Path into the report: `audio.…`, `video.…`, `av_skew_ms.…`, `windows.NAME.…` stand for every
     /// received member of every participant; `wire.…` for every participant; `tap.…` for the tap;
-    /// `flows.…` for every download beside the call;
+    /// `flows.…` for every download beside the call; `soak.…` for what a long call left behind;
     /// `NAME.…` for one participant, `NAME.from.NAME.…` for one direction.
     pub path: Vec<String>,
     /// How to compare.

@@ -92,6 +92,13 @@ impl Needles {
         }
     }
 
+    /// Forgets all windows of frames; names and keys stay.
+    pub fn forget_frames(&mut self) {
+        for window in std::mem::take(&mut self.windows) {
+            self.forget(&window);
+        }
+    }
+
     fn forget(&mut self, window: &[u8; WINDOW]) {
         let Some(prefix) = window.first_chunk::<PREFIX>() else { return };
         if let Some(list) = self.by_prefix.get_mut(prefix) {

@@ -1,4 +1,5 @@
 //! Scenarios played in virtual time.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use facetty::sim::loopback::{Options, play};
 use facetty::sim::report::Report;

@@ -12,6 +12,7 @@ mod door;
 mod introduced;
 mod keys;
 mod ledgers;
+mod lies;
 mod meeting;
 mod moves;
 mod orders;

@@ -26,6 +26,12 @@ const PATIENCE: Duration = Duration::from_millis(150);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// What the received rate is measured over.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
+/// Most that is decoded of one member in [`RATE_WINDOW`], in samples of luma: 1280x720 at 30 fps, and
+/// half as much again. Whoever sends more is not shown more, and costs the others nothing.
+const MOST_LUMA: usize = 1280 * 720 * 90;
+/// What the smallest picture, and one that turns out to be none, counts for.
+const LEAST_LUMA: usize = 240 * 144;
+const BROKEN_LUMA: usize = 1920 * 1088;
 /// Pictures that the mean interval of the freeze rule looks back over.
 const MEAN_OF: usize = 30;
 
@@ -89,6 +95,8 @@ pub struct VideoRecv {
     gaps: VecDeque<Duration>,
     /// Arrivals of the last two seconds: when, bytes.
     arrivals: VecDeque<(Instant, usize)>,
+    /// What was decoded in this window so far, and when it began.
+    decoded: (usize, Instant),
 }
 
 impl VideoRecv {
@@ -110,6 +118,7 @@ impl VideoRecv {
             painted: None,
             gaps: VecDeque::with_capacity(MEAN_OF),
             arrivals: VecDeque::new(),
+            decoded: (0, now),
         }
     }
 
@@ -284,6 +293,21 @@ impl VideoRecv {
 
     fn decode(&mut self, frame: &CodedVideo) -> Result<Option<RawFrame>, CodecError> {
         self.past = Some(frame.at);
+        if self.now.saturating_duration_since(self.decoded.1) >= RATE_WINDOW {
+            self.decoded = (0, self.now);
+        }
+        if self.decoded.0 >= MOST_LUMA {
+            return Err(CodecError::Garbage("more pictures than anybody could want"));
+        }
+        let outcome = self.decode_affordable(frame);
+        self.decoded.0 += match outcome {
+            Ok(_) => frame.size.luma().max(LEAST_LUMA),
+            Err(_) => BROKEN_LUMA,
+        };
+        outcome
+    }
+
+    fn decode_affordable(&mut self, frame: &CodedVideo) -> Result<Option<RawFrame>, CodecError> {
         let decoder = match &mut self.decoder {
             Some(decoder) => decoder,
             none => none.insert(Box::new(H264Decoder::new()?)),

@@ -82,6 +82,10 @@ const BEYOND_FULL: f64 = 1.3;
 const ON_TRUST: i64 = 500_000;
 /// With so many times what arrives being sent, a queue is our own, short as it may be.
 const BACKLOG: f64 = 1.2;
+/// No receiver's clock counts further, in µs: what a report says beyond is as good as this.
+const FARTHEST: u64 = 1 << 50;
+/// Without a frame of sound for so long, in µs, losses are counted in pictures.
+const SOUNDLESS: i64 = 500_000;
 
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +118,10 @@ pub struct Estimator {
     copied_recently: SumOf,
     /// Highest sending rate of the last seconds, as (time, bit/s) with the value negated.
     sent_peak: LeastOf,
+    /// Frames whose loss the receiver counts.
     sent_frames: SumOf,
+    /// When sound was last sent.
+    sound_sent: i64,
     lost_frames: SumOf,
     lost_total: Option<u32>,
     received: SumOf,
@@ -191,6 +198,7 @@ impl Estimator {
             copied_recently: SumOf::new(1_000_000),
             sent_peak: LeastOf::new(5_000_000),
             sent_frames: SumOf::new(3_000_000),
+            sound_sent: i64::MIN / 2,
             lost_frames: SumOf::new(3_000_000),
             lost_total: None,
             received: SumOf::new(500_000),
@@ -255,7 +263,12 @@ impl Estimator {
             }
         }
         self.sent_recently.push(at, wire);
-        self.sent_frames.push(at, 1);
+        // Receivers count the same: pictures for others share their counter.
+        let sound = kid >> 10 == 0;
+        self.sound_sent = if sound { at } else { self.sound_sent };
+        if sound || at - self.sound_sent > SOUNDLESS {
+            self.sent_frames.push(at, 1);
+        }
         self.sent_peak.push(at, -((self.sent_recently.per_second() * 8.0) as i64));
     }
 
@@ -333,7 +346,7 @@ impl Estimator {
         }
         for entry in &report.entries {
             let Some((sent, wire)) = self.sent.remove(&(entry.kid, entry.ctr)) else { continue };
-            let Ok(arrival) = i64::try_from(entry.arrival_us) else { continue };
+            let arrival = i64::try_from(entry.arrival_us.min(FARTHEST)).unwrap_or(0);
             self.received.push(arrival, wire);
             self.last_arrival = at;
             self.round.push(at, at - sent);

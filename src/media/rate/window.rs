@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// Entries kept at most: times may come from somebody else's clock, and stand still.
+const MOST: usize = 8_192;
+
 /// The least value of the last `length` microseconds.
 #[derive(Clone, Debug)]
 pub(super) struct LeastOf {
@@ -20,7 +23,8 @@ impl LeastOf {
             self.queue.pop_back();
         }
         self.queue.push_back((at, value));
-        while self.queue.front().is_some_and(|&(t, _)| t < at - self.length) {
+        let old = |&(t, _): &(i64, i64)| t < at - self.length;
+        while self.queue.len() > MOST || self.queue.front().is_some_and(old) {
             self.queue.pop_front();
         }
     }
@@ -56,7 +60,7 @@ impl SumOf {
     /// Drops what is older than the window at `now`.
     pub(super) fn advance(&mut self, now: i64) {
         while let Some(&(at, amount)) = self.queue.front() {
-            if at >= now - self.length {
+            if at >= now - self.length && self.queue.len() <= MOST {
                 break;
             }
             self.sum -= amount;

@@ -9,6 +9,7 @@
 mod flows;
 mod network;
 mod participant;
+mod soak;
 mod summary;
 
 use super::eve::Eve;
@@ -24,8 +25,11 @@ use crate::time::Wall;
 use crate::transport::BindError;
 use flows::Flows;
 use network::Net;
+pub use soak::Memory;
+
 use participant::{Cast, Participant};
 use rand::{RngCore as _, TryRngCore as _};
+use soak::Quarters;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,6 +50,8 @@ pub struct Options {
     /// Every coded frame also goes over the line as it is, beside its sealed self – what a sealer
     /// that copies would do. Proves that the search finds what is there; virtual time only.
     pub copying_sealer: bool,
+    /// Counts what is in use, for a long call's report; `None`: what is resident.
+    pub memory: Option<Memory>,
 }
 
 /// Why a scenario could not be played. What happens *in* the call is in the report instead.
@@ -107,11 +113,13 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
     let leak = (options.copying_sealer && !options.real_time).then(|| net.leak()).flatten();
 
     let mut flows = Flows::default();
+    let mut quarters = Quarters::new(options.memory);
     let mut cast = Cast::new(bench.clone(), clock, seed, options.real_time, leak);
     for moment in programme(scenario) {
         tokio::time::sleep_until((origin + moment.at).into()).await;
         match moment.what {
             What::Join(index) => cast.join(scenario, index, origin, &mut net)?,
+            What::QuarterEnds => quarters.end(scenario, &bench, &cast, false),
             What::FlowBegins(number, flow) => flows.begin(number, net.flow(number, flow)?),
             What::FlowEnds(number) => flows.end(number),
             What::Change(Change::Link(pair, spec)) => net.change(pair, spec),
@@ -132,6 +140,10 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
                         bench.address(index, address);
                     }
                 }
+                Action::Return => {
+                    bench.returns(index);
+                    cast.join(scenario, index, origin, &mut net)?;
+                }
                 _ => {
                     if let Some(participant) = cast.get(index) {
                         act(participant, action, &bench, index).await;
@@ -150,6 +162,10 @@ async fn stage(scenario: &Scenario, options: Options) -> Result<Report, Loopback
     let clock = if options.real_time { "real" } else { "virtual" };
     let mut report = summary::report(scenario, seed, clock, &bench, spent);
     report.flows = flows.report(scenario);
+    if scenario.soak {
+        quarters.end(scenario, &bench, &cast, true);
+        report.soak = Some(quarters.report(&bench));
+    }
     report.judge(scenario);
     cast.dismiss();
     Ok(report)
@@ -165,6 +181,7 @@ enum What {
     Join(usize),
     FlowBegins(usize, FlowSpec),
     FlowEnds(usize),
+    QuarterEnds,
     Change(Change),
 }
 
@@ -175,16 +192,21 @@ fn programme(scenario: &Scenario) -> Vec<Line> {
         at: Duration::from_secs_f64(p.join_at.clamp(0.0, scenario.seconds)),
         what: What::Join(index),
     });
-    let changes = scenario.timeline.iter().map(|moment| Line {
-        at: Duration::from_secs_f64(moment.s.max(0.0)),
-        what: What::Change(moment.change.clone()),
+    let times = scenario.repeat.map_or(1, |every| (scenario.seconds / every).ceil() as u32);
+    let changes = (0..times).flat_map(|time| {
+        let later = Duration::from_secs_f64(scenario.repeat.unwrap_or(0.0)) * time;
+        scenario.timeline.iter().map(move |moment| Line {
+            at: Duration::from_secs_f64(moment.s.max(0.0)) + later,
+            what: What::Change(moment.change.clone()),
+        })
     });
+    let quarters = Quarters::ends(scenario).map(|at| Line { at, what: What::QuarterEnds });
     let flows = scenario.flows.iter().enumerate().flat_map(|(number, flow)| {
         let at = Duration::from_secs_f64;
         let begins = Line { at: at(flow.at), what: What::FlowBegins(number, *flow) };
         [begins, Line { at: at(flow.until), what: What::FlowEnds(number) }]
     });
-    let mut lines: Vec<_> = joins.chain(changes).chain(flows).collect();
+    let mut lines: Vec<_> = joins.chain(changes).chain(flows).chain(quarters).collect();
     lines.sort_by_key(|line| line.at);
     lines.retain(|line| line.at.as_secs_f64() <= scenario.seconds);
     lines
@@ -210,8 +232,8 @@ async fn act(participant: &Participant, action: Action, bench: &Bench, index: us
         }
         Action::Suspend => return participant.gate.close(),
         Action::Resume => return participant.gate.open(),
-        // The network's business.
-        Action::ChangeAddress | Action::NatRebind => return,
+        // The network's business; and the stage's.
+        Action::ChangeAddress | Action::NatRebind | Action::Return => return,
         Action::Rekey => {
             bench.asks(Asked::Rekey, now);
             NodeCommand::Call(Command::Rekey)

@@ -130,6 +130,16 @@ impl Net {
         }))
     }
 
+    /// Gives a participant that comes back another port: its old socket may still be there.
+    pub(super) fn place_again(&mut self, index: usize) -> io::Result<Place> {
+        if let Kind::Virtual { places, .. } = &mut self.kind
+            && let Some(place) = places.get_mut(index)
+        {
+            place.ports += 1;
+        }
+        self.place(index)
+    }
+
     /// Gives a participant its socket.
     pub(super) fn place(&mut self, index: usize) -> io::Result<Place> {
         match &mut self.kind {

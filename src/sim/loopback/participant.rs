@@ -58,6 +58,8 @@ pub(super) struct Cast {
     leak: MaybeLeak,
     invite: Option<String>,
     present: BTreeMap<usize, Participant>,
+    /// Who somebody is stays, whatever process it comes with.
+    identities: BTreeMap<usize, Arc<IdentityKey>>,
 }
 
 fn entropy() -> Box<dyn CryptoRng + Send> {
@@ -67,7 +69,16 @@ fn entropy() -> Box<dyn CryptoRng + Send> {
 
 impl Cast {
     pub(super) fn new(bench: Bench, clock: Clock, seed: u64, real: bool, leak: MaybeLeak) -> Self {
-        Self { bench, clock, seed, real, leak, invite: None, present: BTreeMap::new() }
+        Self {
+            bench,
+            clock,
+            seed,
+            real,
+            leak,
+            invite: None,
+            present: BTreeMap::new(),
+            identities: BTreeMap::new(),
+        }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Participant> {
@@ -84,14 +95,24 @@ impl Cast {
     ) -> Result<(), LoopbackError> {
         let Some(part) = scenario.participants.get(index) else { return Ok(()) };
         let now = self.clock.now();
-        let place = net.place(index)?;
         let bench = self.bench.clone();
         let role = Role::of(part, index, scenario.participants.len(), self.seed);
-        let number = bench.participant(&part.name, part.tile, role.clean(&part.video));
-        debug_assert_eq!(number, index, "participants join in their order");
+        let place = match self.present.remove(&index) {
+            None => {
+                let number = bench.participant(&part.name, part.tile, role.clean(&part.video));
+                debug_assert_eq!(number, index, "participants join in their order");
+                net.place(index)?
+            }
+            // What is left of the one that has gone ends here.
+            Some(before) => {
+                before.tasks.iter().for_each(JoinHandle::abort);
+                net.place_again(index)?
+            }
+        };
         bench.address(index, place.own);
 
-        let identity = IdentityKey::generate(&mut *entropy());
+        let fresh = || Arc::new(IdentityKey::generate(&mut *entropy()));
+        let identity = Arc::clone(self.identities.entry(index).or_insert_with(fresh));
         bench.look_for(Kind::Name, display_name(&part.name).as_bytes());
         bench.look_for(Kind::PrivateKey, identity.seed_for_storage().expose());
         let tracks =
@@ -100,7 +121,7 @@ impl Cast {
             name: DisplayName::sanitise(&display_name(&part.name)),
             admit: Admit::Any,
             expect: None,
-            invite_uses: u8::try_from(scenario.participants.len()).unwrap_or(u8::MAX),
+            invite_uses: u8::MAX,
             invite_life: INVITE_LIFE,
             tracks,
             known: Vec::new(),
@@ -108,7 +129,6 @@ impl Cast {
             knock_life: Duration::from_secs(120),
             constant_rate: part.constant_rate,
         };
-        let identity = Arc::new(identity);
         let mut rng = entropy();
         let call = match &self.invite {
             None => Call::host(config, identity, vec![place.public], now, &mut *rng)?,
@@ -256,6 +276,11 @@ impl Cast {
         let name = display_name(&scenario.participants.get(of)?.name);
         let view = self.present.get(&by)?.view.borrow();
         view.call.members.iter().find(|m| m.claimed == name).map(|m| m.id)
+    }
+
+    /// Connections that are open, counted at both ends.
+    pub(super) fn links(&self) -> usize {
+        self.present.values().map(|participant| participant.view.borrow().links.len()).sum()
     }
 
     /// A last look at everybody's view.

@@ -126,6 +126,7 @@ pub(super) fn report(
         participants,
         changes: state.change_reports(),
         flows: Vec::new(),
+        soak: None,
         tap: state.tap_report(),
     }
 }

@@ -213,6 +213,14 @@ impl Direction {
         Ear(blocks)
     }
 
+    /// Forgets what was noted so far, but not what goes on: counters, an absence.
+    pub fn forget(&mut self) {
+        let repairs = self.repairs.last().copied();
+        (self.shown, self.heard, self.skew, self.likeness) = Default::default();
+        self.repairs = repairs.into_iter().collect();
+        self.away.retain(|(_, until)| *until == u64::MAX);
+    }
+
     /// First and last time at which sound was played.
     pub fn heard_span(&self) -> Option<(u64, u64)> {
         Some((self.heard.first()?.at, self.heard.last()?.at))
@@ -269,13 +277,13 @@ impl Direction {
         let to = to.min(end);
         let inside = coded.iter().filter(|(at, _)| *at >= from && *at <= to);
         let bytes: f64 = inside.map(|(_, bytes)| f64::from(*bytes)).sum();
-        let last = self.repairs_at(end);
+        let (first, last) = (self.repairs_at(from), self.repairs_at(end));
         let blocks = self.heard.partition_point(|l| l.at <= end);
         AudioReport {
             latency_ms: Percentiles::of(&self.sound_latencies(0, end)),
-            concealed_pct: share(last.concealed_ms, blocks),
-            recovered_pct: share(last.recovered_ms, blocks),
-            dred_pct: share(last.dred_ms, blocks),
+            concealed_pct: share(last.concealed_ms.saturating_sub(first.concealed_ms), blocks),
+            recovered_pct: share(last.recovered_ms.saturating_sub(first.recovered_ms), blocks),
+            dred_pct: share(last.dred_ms.saturating_sub(first.dred_ms), blocks),
             longest_gap_ms: round(self.silence(0, end) as f64 / 1000.0, 1),
             stoi: None,
             kbps: round(bytes * 8.0 / 1000.0 / span_seconds(from, to), 1),

@@ -275,6 +275,26 @@ impl Bench {
         }
     }
 
+    /// A participant that left is back.
+    pub fn returns(&self, index: usize) {
+        if let Some(person) = self.lock().people.get_mut(index) {
+            person.left = None;
+        }
+    }
+
+    /// Forgets what was noted so far but for counters: a call may be longer than memory lasts.
+    pub fn forget(&self) {
+        let mut state = self.lock();
+        state.coded.clear();
+        state.eve.forget_frames();
+        state.directions.values_mut().for_each(Direction::forget);
+        for person in &mut state.people {
+            person.said.close();
+            person.heard.close();
+            person.audio = Vec::new();
+        }
+    }
+
     /// Whether a participant was to leave, or to be removed.
     pub fn has_left(&self, index: usize) -> bool {
         self.lock().people.get(index).is_some_and(|p| p.left.is_some())

@@ -35,12 +35,19 @@ pub struct Track {
     last: Option<u64>,
     /// Times and samples, both ascending, every [`NOTED`] µs.
     notes: Vec<(u64, usize)>,
+    /// Nothing is recorded any more.
+    closed: bool,
 }
 
 impl Track {
+    /// Forgets what was recorded, and records nothing more.
+    pub fn close(&mut self) {
+        *self = Self { closed: true, ..Self::default() };
+    }
+
     /// Adds a block that begins `at` µs after the beginning of the call.
     pub fn add(&mut self, block: &Pcm, at: u64) {
-        if self.samples.len() > MOST {
+        if self.closed || self.samples.len() > MOST {
             return;
         }
         if self.resampler.is_none() {

@@ -14,6 +14,9 @@ pub(super) struct File {
     seconds: f64,
     #[serde(default)]
     seed: u64,
+    repeat_s: Option<f64>,
+    #[serde(default)]
+    soak: bool,
     participant: Vec<FileParticipant>,
     #[serde(default)]
     link: LinkSpec,
@@ -147,6 +150,11 @@ impl File {
             timeline.extend(changes.into_iter().map(|change| Moment { s: moment.s, change }));
         }
         timeline.sort_by(|a, b| a.s.total_cmp(&b.s));
+        if let Some(every) = self.repeat_s
+            && !(timeline.last().map_or(0.0, |moment| moment.s) < every && every <= MAX_SECONDS)
+        {
+            return Err(content("repeat_s: later than the last [[at]]"));
+        }
         check_stops(&timeline, &participants)?;
         if self.flow.len() > MAX_PARTICIPANTS {
             return Err(content("at most 16 [[flow]]s"));
@@ -178,6 +186,8 @@ impl File {
             timeline,
             flows,
             windows: self.window,
+            repeat: self.repeat_s,
+            soak: self.soak,
             expect,
             short,
         })
