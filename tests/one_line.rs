@@ -129,10 +129,19 @@ fn seven_paths_that_begin_in_each_others_queue_share_the_line_without_one() {
     let most = rates.iter().copied().fold(0.0, f64::max);
     assert!(queue <= 60.0, "{queue} ms");
     assert!(least >= 70_000.0 && most <= 3.0 * least, "{rates:?}");
-    // The same estimates without a word between them: the queue stays, or somebody starves.
-    let (alone, apart) = play(1_000_000.0, &seven(), false, 40);
-    let starved = apart.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(alone > 2.0 * queue || starved < least / 2.0, "{alone} ms, {apart:?}");
+}
+
+#[test]
+fn six_who_join_one_that_fills_the_line_get_more_of_it_than_without_a_word() {
+    let first = std::iter::once((0, 2_000_000.0));
+    let all: Vec<_> = first.chain((0..6).map(|n| (8000 + n * 100, 150_000.0))).collect();
+    let least = |rates: &[f64]| rates.iter().copied().fold(f64::INFINITY, f64::min);
+    let (queue, together) = play(1_000_000.0, &all, true, 40);
+    let (_, apart) = play(1_000_000.0, &all, false, 40);
+    assert!(queue <= 60.0, "{queue} ms");
+    assert!(least(&together) >= 60_000.0, "{together:?}");
+    assert!(least(&together) >= 1.5 * least(&apart), "{together:?}, apart {apart:?}");
+    assert!(together[0] <= 0.8 * apart[0], "{together:?}, apart {apart:?}");
 }
 
 #[test]

@@ -32,6 +32,8 @@ const MAX_KIDS: usize = 16;
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
 /// How often what is to be sent again is thought over.
 const REPLAN_EVERY: Duration = Duration::from_millis(400);
+/// With so many others nothing is sent twice on suspicion.
+const CROWD: usize = 4;
 /// Rate to begin with where the line is shown a constant one, in bit/s: enough for any picture of an
 /// ordinary tile.
 const CONSTANT_START: u64 = 300_000;
@@ -65,6 +67,8 @@ pub struct Budget {
     pub rate_bps: u64,
     /// Share of our packets they did not report, 0…1.
     pub loss: f64,
+    /// Enough was heard of this path to know what it loses.
+    pub loss_known: bool,
     /// Whether they still report.
     pub freshness: Freshness,
     /// Delay added by queues on the way, as far as their reports show.
@@ -198,6 +202,7 @@ impl Feedback {
             want,
             rate_bps: self.estimator.rate_bps(now),
             loss: self.estimator.loss(),
+            loss_known: self.fates.trace().loss().is_some(),
             freshness: self.estimator.feedback(now),
             queue_delay: self.estimator.queue_delay(),
         }
@@ -255,7 +260,9 @@ impl Feedback {
             return Vec::new();
         }
         if self.fates.trace().loss().is_none() && keyframe {
-            return vec![FIRST_COPY];
+            // Where many join at once, they fill the line without that.
+            let few = self.estimator.paths() < CROWD;
+            return if few { vec![FIRST_COPY] } else { Vec::new() };
         }
         let each = Duration::from_millis(self.sound.0.into());
         let mut after = self.repeats.after().to_vec();

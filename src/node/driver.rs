@@ -462,7 +462,8 @@ impl Node {
                 deep_ms: split.audio_deep_ms,
                 millis: split.audio_millis,
                 // Whole copies are better than coarse ones, and leave the rate to the voice.
-                loss_pct: if split.audio_fec && budget.copies == 0 {
+                // What a path loses isn't known at first: then coarse copies are cheap.
+                loss_pct: if (split.audio_fec || !budget.loss_known) && budget.copies == 0 {
                     (budget.loss * 100.0).clamp(5.0, 30.0) as u8
                 } else {
                     0

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 const KEY_SPACING: Duration = Duration::from_secs(1);
 /// A request this soon after a keyframe was made has crossed it on the way.
 const KEY_UNDER_WAY: Duration = Duration::from_millis(60);
-/// Keyframes for new receivers may follow one another faster, but not without bound.
+/// Keyframes for new receivers may follow one another faster, but not without bound: so far apart for
+/// every two receivers, all of whom get each of them.
 const NEWCOMER_SPACING: Duration = Duration::from_millis(200);
 /// Pictures in a row that a busy receiver still gets, while others take them.
 const PATIENCE: u8 = 3;
@@ -295,7 +296,7 @@ impl VideoSend {
             }
             takers |= receiver.joined == Some(class);
         }
-        let key = encoding.wants_key(newcomers, now);
+        let key = encoding.wants_key(newcomers, members.len(), now);
         if !key && !takers {
             return Ok(None);
         }
@@ -417,11 +418,12 @@ impl Encoding {
         })
     }
 
-    fn wants_key(&self, newcomers: bool, now: Instant) -> bool {
+    fn wants_key(&self, newcomers: bool, receivers: usize, now: Instant) -> bool {
         let Some(last) = self.key_at else { return true };
         let since = now.saturating_duration_since(last);
         // A newcomer has nothing to look at: the long spacing is for who only lost something.
-        (newcomers && since >= NEWCOMER_SPACING) || (self.key_asked && since >= KEY_SPACING)
+        let spacing = NEWCOMER_SPACING * u32::try_from(receivers.div_ceil(2)).unwrap_or(1);
+        (newcomers && since >= spacing) || (self.key_asked && since >= KEY_SPACING)
     }
 
     /// Plans the next picture one interval after this one was due, so that a pace which doesn't

@@ -250,6 +250,11 @@ impl Estimator {
         }
     }
 
+    /// How many paths leave by the same line, this one among them.
+    pub fn paths(&self) -> usize {
+        self.paths
+    }
+
     /// A sealed frame of `bytes` left under this KID and counter.
     pub fn on_sent(&mut self, kid: u16, ctr: u64, bytes: usize, now: Instant) {
         let at = self.micros(now);

@@ -20,7 +20,7 @@ const FREE: Duration = Duration::from_millis(40);
 /// What a millisecond beyond [`FREE`] weighs, in per cent of packets lost.
 const DELAY_WEIGHT: f64 = 0.05;
 /// What a copy weighs, in the same: below that share of losses none is sent.
-const COPY_WEIGHT: f64 = 0.15;
+const COPY_WEIGHT: f64 = 0.08;
 /// Another plan has to be better by this share, and by as much as half a copy, to be taken.
 const BETTER: f64 = 0.2;
 /// Deep redundancy pays from this share of packets lost with all their copies on …

@@ -6,9 +6,10 @@
 //!
 //! Here the path is found by dynamic programming (Viterbi) over steps of 100 ms: each step would
 //! like the offset at which it is most like the original, in proportion to its energy, and every
-//! change of the offset costs. Only time is moved, within ±20 ms of what the player's clock says
-//! and with one offset for a fifth of a second: holes stay holes, and sound that was made up finds
-//! no better match than chance allows. Of a run without stretching the path is one offset.
+//! change of the offset costs. Only time is moved, within ±40 ms of what the clocks say (each sound
+//! card goes by one of its own, block by block) and with one offset for a fifth of a second: holes
+//! stay holes, and sound that was made up finds no better match than chance allows. Of a run without
+//! stretching the path is one offset.
 
 use crate::media::stoi;
 use std::ops::Range;
@@ -18,7 +19,7 @@ const STEP: usize = stoi::RATE as usize / 10;
 /// Compared on either side of the step, so that a window is 200 ms.
 const BESIDE: usize = STEP / 2;
 /// The furthest an offset is looked for, in samples.
-const AROUND: usize = stoi::RATE as usize / 50;
+const AROUND: usize = stoi::RATE as usize / 25;
 /// Offsets are tried, and samples compared, at every second one first.
 const COARSE: usize = 2;
 /// What a change of the offset costs, and each sample of it, in units of correlation.
