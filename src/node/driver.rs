@@ -39,6 +39,9 @@ const SLEPT_MS: u64 = 3000;
 const MANY: usize = 4;
 /// … and from so many on 60.
 const CROWD: usize = 7;
+/// Loss that sound is prepared for while a path is new, in per cent: from here on Opus makes room for
+/// coarse copies at 20 kbit/s.
+const UNKNOWN_LOSS_PCT: u8 = 20;
 /// What writing a picture takes on a narrow path.
 const WRITING: Duration = Duration::from_millis(100);
 /// Budgets are looked at again at least this often.
@@ -462,11 +465,12 @@ impl Node {
                 deep_ms: split.audio_deep_ms,
                 millis: split.audio_millis,
                 // Whole copies are better than coarse ones, and leave the rate to the voice.
-                // What a path loses isn't known at first: then coarse copies are cheap.
-                loss_pct: if (split.audio_fec || !budget.loss_known) && budget.copies == 0 {
-                    (budget.loss * 100.0).clamp(5.0, 30.0) as u8
-                } else {
-                    0
+                loss_pct: match budget {
+                    Budget { copies: 1.., .. } => 0,
+                    // What the path loses isn't known at first: then coarse copies are cheap.
+                    Budget { loss_known: false, .. } => UNKNOWN_LOSS_PCT,
+                    Budget { loss, .. } if split.audio_fec => (loss * 100.0).clamp(5.0, 30.0) as u8,
+                    _ => 0,
                 },
             };
             // One stream of sound for all: the thinnest path decides.
