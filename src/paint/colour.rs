@@ -99,8 +99,8 @@ impl Ansi {
 
 /// A colour as it is sent: 24 bits, a palette number, or the terminal's default.
 ///
-/// In the upper byte 0: the others are red, green, blue. [`INDEXED`]: the lowest byte is a number of
-/// the palette as it usually looks. [`ANSI_INK`] and a number below 16: that one, and the others
+/// In the upper byte 0: the others are red, green, blue. `INDEXED`: the lowest byte is a number of
+/// the palette as it usually looks. `ANSI_INK` and a number below 16: that one, and the others
 /// are how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ink(u32);
