@@ -186,7 +186,7 @@ fn print_soak(out: &mut Out, soak: &SoakReport) {
         ));
     }
     out.line(format_args!(
-        "the last quarter against the first: memory {:+} %, tasks {:+}, connections {:+}, \
+        "the last quarter against the one before: memory {:+} %, tasks {:+}, connections {:+}, \
          delay of the sound by {} ms at most",
         soak.cpu_memory_more_pct, soak.tasks_more, soak.links_more, soak.sound_drift_ms
     ));

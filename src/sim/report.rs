@@ -235,14 +235,15 @@ pub struct FlowReport {
     pub longest_round_trip_ms: f64,
 }
 
-/// A long call, quarter by quarter, and its last quarter compared with the first.
+/// A long call, quarter by quarter, and its last quarter compared with the one before it: what has a
+/// bound is full by then, and what has none has grown by a quarter of the call.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SoakReport {
     /// The quarters.
     pub quarters: Vec<QuarterReport>,
     /// Largest change of the median sound latency in any direction, in ms.
     pub sound_drift_ms: f64,
-    /// Tasks more at the end than after the first quarter.
+    /// Tasks more at the end than a quarter before.
     pub tasks_more: i64,
     /// Connections more.
     pub links_more: i64,
@@ -284,17 +285,15 @@ pub struct QuarterDirection {
 }
 
 impl SoakReport {
-    /// Compares the last quarter with the first.
+    /// Compares the last quarter with the one before it.
     pub fn of(quarters: Vec<QuarterReport>) -> Self {
-        let (Some(first), Some(last)) = (quarters.first(), quarters.last()) else {
-            return Self::default();
-        };
-        let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(first) as i64;
+        let [.., third, last] = quarters.as_slice() else { return Self::default() };
+        let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(third) as i64;
         let before = |d: &QuarterDirection| {
-            first.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
+            third.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
         };
         let drift = |d: &QuarterDirection| before(d).map(|f| (d.sound_ms - f.sound_ms).abs());
-        let memory = last.cpu_memory_kb as f64 / first.cpu_memory_kb.max(1) as f64;
+        let memory = last.cpu_memory_kb as f64 / third.cpu_memory_kb.max(1) as f64;
         Self {
             sound_drift_ms: round(last.directions.iter().filter_map(drift).fold(0.0, f64::max), 1),
             tasks_more: more(|q| q.tasks),
