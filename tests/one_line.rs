@@ -41,10 +41,21 @@ struct Sender {
     reports: VecDeque<(u64, Report)>,
     counters: [u64; 2],
     lost: u32,
+    /// Its receiver tells of a queue that isn't there, again and again.
+    lied_to: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// Each estimate for itself.
+    Apart,
+    Together,
+    /// Together, and the first one's receiver lies.
+    WithALiar,
 }
 
 /// What came of it: the mean queue in ms over the last half, and each sender's mean rate there.
-fn play(bps: f64, senders: &[(u64, f64)], together: bool, seconds: u64) -> (f64, Vec<f64>) {
+fn play(bps: f64, senders: &[(u64, f64)], how: How, seconds: u64) -> (f64, Vec<f64>) {
     #[expect(clippy::disallowed_methods, reason = "the origin of virtual time")]
     let origin = Instant::now();
     let instant = |ms: u64| origin + Duration::from_millis(ms);
@@ -59,8 +70,10 @@ fn play(bps: f64, senders: &[(u64, f64)], together: bool, seconds: u64) -> (f64,
             reports: VecDeque::new(),
             counters: [0; 2],
             lost: 0,
+            lied_to: false,
         })
         .collect();
+    all[0].lied_to = how == How::WithALiar;
     let (mut queues, mut rates, mut count) = (0.0, vec![0.0; senders.len()], 0.0);
     for now in 0..seconds * 1000 {
         let running = all.iter().filter(|s| s.begins <= now).count();
@@ -78,7 +91,8 @@ fn play(bps: f64, senders: &[(u64, f64)], together: bool, seconds: u64) -> (f64,
                 match uplink.send(now, bytes + 58.0) {
                     Some(queue) => {
                         let at = now + DELAY + queue as u64;
-                        let arrival_us = at * 1000;
+                        let lie = if sender.lied_to && now % 3000 < 1500 { 400 } else { 0 };
+                        let arrival_us = (at + lie) * 1000;
                         sender.arrivals.push_back((at, Arrival { kid, ctr: *counter, arrival_us }));
                     }
                     None => sender.lost += 1,
@@ -98,7 +112,7 @@ fn play(bps: f64, senders: &[(u64, f64)], together: bool, seconds: u64) -> (f64,
             while all[i].reports.front().is_some_and(|(at, _)| *at <= now) {
                 let Some((_, report)) = all[i].reports.pop_front() else { break };
                 let turn = all[i].estimator.on_report(&report, instant(now));
-                if let Some(turn) = turn.filter(|_| together) {
+                if let Some(turn) = turn.filter(|_| how != How::Apart) {
                     let running = all.iter_mut().enumerate().filter(|(_, s)| s.begins <= now);
                     let mut paths: Vec<_> =
                         running.map(|(j, s)| (i == j, &mut s.estimator)).collect();
@@ -124,7 +138,7 @@ fn seven() -> Vec<(u64, f64)> {
 
 #[test]
 fn seven_paths_that_begin_in_each_others_queue_share_the_line_without_one() {
-    let (queue, rates) = play(1_000_000.0, &seven(), true, 40);
+    let (queue, rates) = play(1_000_000.0, &seven(), How::Together, 40);
     let least = rates.iter().copied().fold(f64::INFINITY, f64::min);
     let most = rates.iter().copied().fold(0.0, f64::max);
     assert!(queue <= 60.0, "{queue} ms");
@@ -136,8 +150,8 @@ fn six_who_join_one_that_fills_the_line_get_more_of_it_than_without_a_word() {
     let first = std::iter::once((0, 2_000_000.0));
     let all: Vec<_> = first.chain((0..6).map(|n| (8000 + n * 100, 150_000.0))).collect();
     let least = |rates: &[f64]| rates.iter().copied().fold(f64::INFINITY, f64::min);
-    let (queue, together) = play(1_000_000.0, &all, true, 40);
-    let (_, apart) = play(1_000_000.0, &all, false, 40);
+    let (queue, together) = play(1_000_000.0, &all, How::Together, 40);
+    let (_, apart) = play(1_000_000.0, &all, How::Apart, 40);
     assert!(queue <= 60.0, "{queue} ms");
     assert!(least(&together) >= 60_000.0, "{together:?}");
     assert!(least(&together) >= 1.5 * least(&apart), "{together:?}, apart {apart:?}");
@@ -146,7 +160,18 @@ fn six_who_join_one_that_fills_the_line_get_more_of_it_than_without_a_word() {
 
 #[test]
 fn a_wide_line_is_not_disturbed_by_company() {
-    let (queue, rates) = play(5_000_000.0, &seven(), true, 40);
+    let (queue, rates) = play(5_000_000.0, &seven(), How::Together, 40);
     assert!(queue <= 5.0, "{queue} ms");
     assert!(rates.iter().all(|rate| *rate >= 200_000.0), "{rates:?}");
+}
+
+#[test]
+fn a_receiver_that_lies_about_a_queue_costs_the_others_a_tenth_at_most() {
+    let (_, honest) = play(5_000_000.0, &seven(), How::Together, 60);
+    let (queue, rates) = play(5_000_000.0, &seven(), How::WithALiar, 60);
+    assert!(queue <= 5.0, "{queue} ms");
+    assert!(rates[0] < 0.5 * honest[0], "it is believed for its own path: {rates:?}");
+    for (with, without) in rates.iter().zip(&honest).skip(1) {
+        assert!(*with >= 0.9 * without, "{rates:?} instead of {honest:?}");
+    }
 }

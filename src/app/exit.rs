@@ -121,16 +121,21 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What is told, in order, and the label before each: what failed, the cause and the next step.
+    pub fn sentences(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let more = [("  cause: ", &self.cause), ("  next:  ", &self.next)];
+        let more = more.into_iter().filter_map(|(label, text)| Some((label, text.as_deref()?)));
+        std::iter::once(("facetty: ", self.what.as_str())).chain(more)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "facetty: {}", self.what)?;
-        if let Some(cause) = &self.cause {
-            write!(f, "\n  cause: {cause}")?;
-        }
-        if let Some(next) = &self.next {
-            write!(f, "\n  next:  {next}")?;
-        }
-        Ok(())
+        self.sentences().enumerate().try_for_each(|(n, (label, text))| {
+            let before = if n > 0 { "\n" } else { "" };
+            write!(f, "{before}{label}{text}")
+        })
     }
 }
 

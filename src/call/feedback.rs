@@ -6,14 +6,13 @@
 
 use super::*;
 use crate::media::frame::Want;
-use crate::media::rate::estimator::{Estimator, Feedback as Freshness, Turn};
+use crate::media::rate::estimator::{Estimator, Feedback as Freshness, SOUNDLESS, Turn, is_sound};
 use crate::media::rate::line;
 use crate::media::rate::redundancy::{Deep, Fates, Repeats, affordable};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
 use crate::wire::media::Padding;
 use crate::wire::report::{Arrival, Report};
-use crate::wire::sframe::{Kid, StreamKind};
 use std::collections::BTreeSet;
 
 /// Reports beside audio packets: at most this often.
@@ -53,8 +52,6 @@ const REPEAT_REPORTS_FROM: f64 = 0.01;
 const THIN: u64 = 120_000;
 /// … until it is this much again.
 const WIDE_AGAIN: u64 = 180_000;
-/// Without a frame of sound for so long, what is lost is counted in pictures.
-const SOUNDLESS: Duration = Duration::from_millis(500);
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
 
@@ -268,8 +265,7 @@ impl Feedback {
         let mut after = self.repeats.after().to_vec();
         if let (Some(loss), Some(&last)) = (self.fates.trace().loss(), after.last()) {
             // A lost picture stops all that follow: more copies than a packet of sound has.
-            let enough = (ALL_LOST.ln() / loss.max(ALL_LOST).ln()).ceil() as usize - 1;
-            let missing = enough.clamp(2, 4).saturating_sub(after.len());
+            let missing = enough_copies(loss).saturating_sub(after.len());
             after.extend((1..=missing).map(|further| last + further));
         }
         // Just before the packet of sound it is to go with.
@@ -331,6 +327,14 @@ impl Feedback {
     }
 }
 
+/// Copies of a picture, for it and all of them to be lost no more often than [`ALL_LOST`] on a path that
+/// loses this share (0–1), whatever its reports say.
+fn enough_copies(loss: f64) -> usize {
+    // A path that loses everything loses all copies too.
+    let sendings = ALL_LOST.ln() / loss.clamp(ALL_LOST, 0.99).ln();
+    (sendings.ceil() as usize).saturating_sub(1).clamp(2, 4)
+}
+
 /// A key identifier has twelve bits.
 fn short(kid: u64) -> u16 {
     u16::try_from(kid).unwrap_or(u16::MAX)
@@ -358,7 +362,7 @@ impl Call {
     pub(super) fn note_sent(&mut self, to: MemberId, kid: u64, ctr: u64, size: usize, now: Now) {
         if let Some(feedback) = self.peers.feedback(to) {
             feedback.estimator.on_sent(short(kid), ctr, size, now.mono);
-            if Kid::from_u64(kid).is_ok_and(|kid| kid.stream == StreamKind::Video) {
+            if !is_sound(short(kid)) {
                 feedback.pictures.bytes += size as u64;
             }
         }
@@ -387,11 +391,12 @@ impl Call {
         }
         // Sound is sealed for everybody. Pictures of another size, for others, count on the same
         // counter: a gap there may be no loss.
-        if short(kid) >> 10 == 0 {
+        let sound = is_sound(short(kid));
+        if sound {
             feedback.sound_came = Some(now.mono);
         }
         let heard = |at: Instant| now.mono.saturating_duration_since(at) <= SOUNDLESS;
-        if short(kid) >> 10 == 0 || !feedback.sound_came.is_some_and(heard) {
+        if sound || !feedback.sound_came.is_some_and(heard) {
             feedback.count_lost(kid, ctr);
         } else {
             feedback.gaps.remove(&kid);
@@ -524,6 +529,12 @@ mod tests {
         assert_eq!(lost(&[0, 1, 3, 4, 5, 6, 7]), 1);
         assert_eq!(lost(&[0, 1, 3, 4, 5, 2, 6, 7, 8]), 0);
         assert_eq!(lost(&[5, 6, 7, 12, 13, 14, 15, 16, 17]), 4);
+    }
+
+    #[test]
+    fn however_much_is_lost_pictures_go_three_to_five_times() {
+        let copies = [0.0, 0.001, 0.05, 0.2, 0.5, 0.999, 1.0].map(enough_copies);
+        assert_eq!(copies, [2, 2, 2, 4, 4, 4, 4]);
     }
 
     #[test]

@@ -33,9 +33,6 @@ use std::io::Write;
 
 pub use args::command;
 
-/// What stands before a failure's sentences.
-const LABELS: [&str; 3] = ["facetty: ", "  cause: ", "  next:  "];
-
 /// Parses the command line, runs the subcommand, maps its end to the exit code.
 pub fn run() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
@@ -51,11 +48,14 @@ pub fn run() -> std::process::ExitCode {
         Ok(exit) => exit,
         Err(failure) => {
             let columns = crate::term::columns(std::io::stderr());
-            for line in failure.to_string().lines() {
-                let margin = line.len() - line.trim_start().len();
-                let label = LABELS.into_iter().find(|label| line.starts_with(label));
-                let (head, text) = line.split_at(label.map_or(margin, str::len));
-                let _ = writeln!(std::io::stderr(), "{}", hanging(head, text, columns));
+            for (label, text) in failure.sentences() {
+                // What already has lines of its own keeps them, and their margins.
+                for (n, line) in text.lines().enumerate() {
+                    let margin = line.len() - line.trim_start().len();
+                    let head = if n == 0 { label } else { &line[..margin] };
+                    let line = hanging(head, line.trim_start(), columns);
+                    let _ = writeln!(std::io::stderr(), "{line}");
+                }
             }
             failure.exit
         }

@@ -39,8 +39,8 @@ const SLEPT_MS: u64 = 3000;
 const MANY: usize = 4;
 /// … and from so many on 60.
 const CROWD: usize = 7;
-/// Loss that sound is prepared for while a path is new, in per cent: from here on Opus makes room for
-/// coarse copies at 20 kbit/s.
+/// Loss that sound is prepared for while a path is new, in per cent: enough for Opus to make room for
+/// coarse copies of speech at 20 kbit/s (none at 5).
 const UNKNOWN_LOSS_PCT: u8 = 20;
 /// What writing a picture takes on a narrow path.
 const WRITING: Duration = Duration::from_millis(100);

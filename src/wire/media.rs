@@ -6,10 +6,10 @@
 //! bytes last for 37 hours.
 //!
 //! Audio: `0 (1 bit) ‖ level (7 bits)`, then a varint of `drift · 8 + padded? · 4 + length
-//! code` (lengths 10, 20, 40, 60 ms), the time, the previous packet behind its length if there is
-//! one, and the packet – behind its length if padded, else to the end. `drift` is the zigzag
-//! distance of the packet's number from the number it would have if every packet since time 0 had
-//! this packet's length: nearly constant, so one or two bytes do where the number takes four.
+//! code` (lengths 10, 20, 40, 60 ms), the time, and the packet – behind its length if padded, else to
+//! the end. `drift` is the zigzag distance of the packet's number from the number it would have if
+//! every packet since time 0 had this packet's length: nearly constant, so one or two bytes do where
+//! the number takes four.
 //! Usually 6 or 7 bytes in all.
 //!
 //! Video: `keyframe? ‖ padded? ‖ size code (6 bits)`, number, time, width/2 and height/2 if the

@@ -84,8 +84,8 @@ const ON_TRUST: i64 = 500_000;
 const BACKLOG: f64 = 1.2;
 /// No receiver's clock counts further, in µs: what a report says beyond is as good as this.
 const FARTHEST: u64 = 1 << 50;
-/// Without a frame of sound for so long, in µs, losses are counted in pictures.
-const SOUNDLESS: i64 = 500_000;
+/// Without a frame of sound for so long losses are counted in pictures, at both ends.
+pub const SOUNDLESS: Duration = Duration::from_millis(500);
 
 /// How feedback stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -269,9 +269,9 @@ impl Estimator {
         }
         self.sent_recently.push(at, wire);
         // Receivers count the same: pictures for others share their counter.
-        let sound = kid >> 10 == 0;
+        let sound = is_sound(kid);
         self.sound_sent = if sound { at } else { self.sound_sent };
-        if sound || at - self.sound_sent > SOUNDLESS {
+        if sound || at - self.sound_sent > SOUNDLESS.as_micros() as i64 {
             self.sent_frames.push(at, 1);
         }
         self.sent_peak.push(at, -((self.sent_recently.per_second() * 8.0) as i64));
@@ -361,7 +361,7 @@ impl Estimator {
             }
             // Streams repair losses, which looks like delay: where sound runs in datagrams beside
             // them, it alone is the clock.
-            let datagram = entry.kid >> 10 == 0;
+            let datagram = is_sound(entry.kid);
             if datagram {
                 self.last_datagram = sent;
             }
@@ -433,19 +433,20 @@ impl Estimator {
         ended == Ended::Shared
     }
 
-    /// What arrives on a path that was seen to share the line with others, in bit/s.
+    /// What a path carries that was seen to share the line with others, in bit/s: what arrives, but no
+    /// more than what was sent, whatever reports say.
     pub fn on_the_line(&self) -> Option<f64> {
-        self.line.shared().then(|| self.received.per_second() * 8.0)
+        let carries = self.received.per_second().min(self.sent_recently.per_second()) * 8.0;
+        self.line.shared().then_some(carries)
     }
 
     /// Just cut: half-way to an equal `share` of what the line carries, in bit/s.
     pub fn balance(&mut self, share: Option<f64>) {
-        if let (Some(share), Some(full)) = (share, self.full_at)
-            && full > 0.0
-        {
-            let by = 0.5 * (1.0 + share / full);
-            self.full_at = Some(full * by);
-            self.rate *= by;
+        if let (Some(share), Some(full)) = (share, self.full_at) {
+            let part = (self.rate / full.max(1.0)).min(1.0);
+            let nearer = 0.5 * (full + share);
+            self.full_at = Some(nearer);
+            self.rate = (part * nearer).max(FLOOR_BPS as f64);
         }
     }
 
@@ -756,6 +757,11 @@ impl std::fmt::Display for Estimator {
             self.state
         )
     }
+}
+
+/// Does this key identifier (12 bits) seal sound ([`StreamKind::Audio`](crate::wire::sframe::StreamKind))?
+pub const fn is_sound(kid: u16) -> bool {
+    kid >> 10 == 0
 }
 
 /// What a sealed frame takes on the wire, in bytes, packet headers included.

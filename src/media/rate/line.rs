@@ -22,7 +22,8 @@ const APART: i64 = 20_000_000;
 /// … up to this.
 const APART_LONGEST: i64 = 160_000_000;
 
-/// What is known of this path and the line the others leave by.
+/// What is known of this path and the line the others leave by. A member whose reports lie about a queue
+/// costs the others one such try, and then one every [`APART_LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Known {
     Nothing,
@@ -89,8 +90,7 @@ impl Line {
         self.following.is_some_and(|f| at - f.since < LONGEST)
     }
 
-    /// The other path's queue is gone, and the delay of this one is `delay` µs: what held before, if
-    /// that changed nothing here; `None` if this one shares the line, or wasn't following.
+    /// The other path's queue is gone (or it took too long), and the delay of this one is `delay` µs.
     pub(super) fn end(&mut self, at: i64, delay: Option<i64>) -> Ended {
         let Some(was) = self.following.take() else { return Ended::Nothing };
         let fell = delay.map_or(0, |delay| was.delay - delay);

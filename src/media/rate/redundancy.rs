@@ -218,11 +218,16 @@ impl Repeats {
     }
 }
 
-/// What a plan costs everybody, in per cent of packets lost.
+/// What a plan costs everybody, in per cent of packets lost. What was not seen in the last seconds may
+/// still come: losses that strike a packet and all its copies at least as often as if they were
+/// independent.
 fn cost(trace: &LossTrace, after: &[usize], each: Duration) -> f64 {
     let last = each * u32::try_from(after.iter().copied().max().unwrap_or(0)).unwrap_or(0);
     let waits = last.saturating_sub(FREE).as_secs_f64() * 1e3;
-    100.0 * trace.residual(after) + DELAY_WEIGHT * waits + COPY_WEIGHT * after.len() as f64
+    let sendings = i32::try_from(after.len()).unwrap_or(0) + 1;
+    let independent = trace.loss().unwrap_or(0.0).powi(sendings);
+    let lost = trace.residual(after).max(independent);
+    100.0 * lost + DELAY_WEIGHT * waits + COPY_WEIGHT * after.len() as f64
 }
 
 /// Shows `look` every ascending set of up to `most` numbers in 1..=`last` that begins with `set`.
@@ -311,6 +316,16 @@ mod tests {
         let twenty = plan(&trace, 3);
         assert!(*twenty.after().last().unwrap() <= 4, "{twenty:?}");
         assert!(trace.residual(twenty.after()) <= 0.02, "{twenty:?}");
+    }
+
+    #[test]
+    fn what_was_not_seen_for_a_while_is_still_prepared_for() {
+        let mut trace = LossTrace::default();
+        for i in 0..600 {
+            // One in twenty, and never two in a row, as it may be for twelve seconds.
+            trace.push(i * 20_000, i % 20 == 7);
+        }
+        assert_eq!((trace.residual(&[1]), plan(&trace, 3).len()), (0.0, 2));
     }
 
     #[test]
