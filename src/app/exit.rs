@@ -119,9 +119,7 @@ impl Failure {
         self.next = Some(next.to_string());
         self
     }
-}
 
-impl Failure {
     /// What is told, in order, and the label before each: what failed, the cause and the next step.
     pub fn sentences(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let more = [("  cause: ", &self.cause), ("  next:  ", &self.next)];
