@@ -186,9 +186,9 @@ fn print_soak(out: &mut Out, soak: &SoakReport) {
         ));
     }
     out.line(format_args!(
-        "the last quarter against the one before: memory {:+} %, tasks {:+}, connections {:+}, \
-         delay of the sound by {} ms at most",
-        soak.cpu_memory_more_pct, soak.tasks_more, soak.links_more, soak.sound_drift_ms
+        "the last quarter against the first: tasks {:+}, connections {:+}; against the third: memory \
+         {:+} %, delay of the sound by {} ms at most",
+        soak.tasks_more, soak.links_more, soak.cpu_memory_more_pct, soak.sound_drift_ms
     ));
 }
 

@@ -235,19 +235,19 @@ pub struct FlowReport {
     pub longest_round_trip_ms: f64,
 }
 
-/// A long call, quarter by quarter, and its last quarter compared with the one before it: what has a
-/// bound is full by then, and what has none has grown by a quarter of the call.
+/// A long call, quarter by quarter, and its last quarter compared with the first; what needs time – tables
+/// with a bound fill, sound is waited for as the losses so far call for – with the third.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SoakReport {
     /// The quarters.
     pub quarters: Vec<QuarterReport>,
-    /// Largest change of the median sound latency in any direction, in ms.
+    /// Largest change of the median sound latency in any direction since the third quarter, in ms.
     pub sound_drift_ms: f64,
-    /// Tasks more at the end than a quarter before.
+    /// Tasks more at the end than after the first quarter.
     pub tasks_more: i64,
     /// Connections more.
     pub links_more: i64,
-    /// Memory more, in percent; below 0: less.
+    /// Memory more than after the third quarter, in percent; below 0: less.
     pub cpu_memory_more_pct: f64,
 }
 
@@ -285,10 +285,10 @@ pub struct QuarterDirection {
 }
 
 impl SoakReport {
-    /// Compares the last quarter with the one before it.
+    /// Compares the last quarter with the first and, for memory and the sound's delay, with the third.
     pub fn of(quarters: Vec<QuarterReport>) -> Self {
-        let [.., third, last] = quarters.as_slice() else { return Self::default() };
-        let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(third) as i64;
+        let [first, .., third, last] = quarters.as_slice() else { return Self::default() };
+        let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(first) as i64;
         let before = |d: &QuarterDirection| {
             third.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
         };
