@@ -5,11 +5,12 @@ use super::handshake::Stage;
 use super::ring::RING;
 use super::wishes::Wish;
 use super::*;
-use crate::group::{InvitePsk, MAX_MEMBERS};
+use crate::group::{InvitePsk, MAX_MEMBERS, RosterRow};
 use crate::identity::Credential;
 use crate::invite::Invite;
 use crate::secret::Secret;
 use crate::time::Wall;
+use std::collections::BTreeSet;
 
 /// At most this many knocks wait at once; a further one is turned away.
 pub const MAX_KNOCKS: usize = 8;
@@ -25,6 +26,8 @@ pub(super) struct Knocking {
     pub(super) deadline: Instant,
     /// Let in; the group's change is under way.
     pub(super) decided: bool,
+    /// The change was made, by somebody else; the Welcome is under way.
+    pub(super) seated: bool,
 }
 
 /// What somebody knocks with.
@@ -45,7 +48,7 @@ impl Entry {
     }
 }
 
-/// From the decision to the Welcome, at most.
+/// From the decision to the Welcome, or from the change to it when somebody else makes that, at most.
 const DECIDED: Duration = Duration::from_secs(15);
 
 impl Call {
@@ -127,6 +130,7 @@ impl Call {
             since,
             deadline,
             decided: false,
+            seated: false,
         };
         self.knocks.insert(id, knocking);
         self.event(Event::Knock { id, fingerprint, name: name.clone(), ring, introduced });
@@ -192,7 +196,7 @@ impl Call {
             open.used_by = Some(Fingerprint::of(&knocking.credential.identity));
         }
         knocking.decided = true;
-        knocking.deadline = knocking.deadline.max(now.mono + DECIDED);
+        knocking.deadline = now.mono + DECIDED;
         self.wishes.add(Wish::Admit(id));
         self.pursue(now)
     }
@@ -243,6 +247,26 @@ impl Call {
         self.event(Event::KnockGone { id, end: KnockEnd::Declined });
     }
 
+    /// A new epoch may be what we asked for, by somebody else's commit: the key package is used up,
+    /// and whoever knocked gets a Welcome or has to knock again.
+    pub(super) fn look_at_seats(&mut self, rows: &[RosterRow], by_welcome: bool, now: Now) {
+        let Some(group) = &self.group else { return };
+        let new = |row: &&RosterRow| by_welcome || row.since_epoch == group.epoch();
+        let seats: BTreeSet<_> = rows.iter().filter(new).map(|row| row.leaf_key).collect();
+        let mut let_in = Vec::new();
+        for (id, knock) in self.knocks.iter_mut().filter(|(_, knock)| knock.decided) {
+            let used = group.has_used(&knock.key_package);
+            if knock.entry == Entry::Introduced {
+                // Through whichever door.
+                let_in.extend((used || seats.contains(&knock.credential.leaf_key)).then_some(*id));
+            } else if used && !std::mem::replace(&mut knock.seated, true) {
+                knock.deadline = now.mono + DECIDED;
+                self.wishes.done(&Wish::Admit(*id));
+            }
+        }
+        let_in.into_iter().for_each(|id| self.admitted(id));
+    }
+
     /// The Welcome is on its way to them.
     pub(super) fn admitted(&mut self, id: KnockId) {
         self.wishes.done(&Wish::Admit(id));
@@ -278,13 +302,23 @@ impl Call {
             self.knocks.iter().filter(|(_, k)| k.deadline <= now.mono).map(|(id, _)| *id).collect();
         for id in late {
             self.wishes.done(&Wish::Admit(id));
-            if let Some(knocking) = self.knocks.remove(&id) {
-                self.not_let_in(&knocking);
-                let ring = knocking.entry == Entry::Ring;
-                let code = if ring { close::UNANSWERED } else { close::DECLINED };
-                self.close_link(knocking.link, code);
-                self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
+            let decided = self.knocks.get(&id).filter(|knocking| knocking.decided);
+            match decided.map(|knocking| knocking.entry) {
+                // The group didn't get to it; with a new key package it may. Whoever is on the way
+                // from another branch asks anew unbidden.
+                Some(Entry::Introduced) => self.knock_withdrawn(id),
+                Some(_) => self.turn_away(id),
+                None => self.unanswered(id),
             }
         }
+    }
+
+    fn unanswered(&mut self, id: KnockId) {
+        let Some(knocking) = self.knocks.remove(&id) else { return };
+        self.not_let_in(&knocking);
+        let ring = knocking.entry == Entry::Ring;
+        let code = if ring { close::UNANSWERED } else { close::DECLINED };
+        self.close_link(knocking.link, code);
+        self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
     }
 }

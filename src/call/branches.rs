@@ -268,7 +268,8 @@ impl Call {
         if !self.may_come_back(&credential.identity) {
             return self.take_newcomer_back(link, credential, &package, now);
         }
-        self.wishes.add(Wish::Back { key, package });
+        // Then they will have given up, and ask anew with another key package.
+        self.wishes.add_until(Wish::Back { key, package }, Some(now.mono + RETURN));
         self.pursue(now)
     }
 
@@ -325,6 +326,7 @@ impl Call {
         self.epochs.erase();
         self.words = None;
         self.offers.clear();
+        self.welcomes.clear();
         self.group = Some(group);
         let waiting = self.wishes.changed_branch();
         self.send_away(&waiting);

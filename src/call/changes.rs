@@ -140,7 +140,7 @@ impl Call {
         if let (Some(welcome), Some(row)) = (welcome, newcomer) {
             match proposer {
                 None => self.deliver_welcome(row.leaf_key, welcome.into(), now)?,
-                Some(proposer) => self.send_welcome(proposer, row.leaf_key, welcome.into(), now)?,
+                Some(proposer) => self.keep_welcome(proposer, row.leaf_key, welcome.into(), now),
             }
         }
         Ok(())
@@ -156,27 +156,6 @@ impl Call {
             let send = if removes { Send::Urgent(message) } else { Send::Control(message) };
             self.out.push_back(Output::Send(link, send));
         }
-    }
-
-    /// A Welcome goes to the member that asked for it: directly, or through one that hears it.
-    pub(super) fn send_welcome(
-        &mut self,
-        proposer: MemberId,
-        key: [u8; 32],
-        welcome: Bytes,
-        now: Now,
-    ) -> Result<(), CallError> {
-        if self.me() == Some(proposer) {
-            return self.deliver_welcome(key, welcome, now);
-        }
-        let link = self.peers.link(proposer).or_else(|| {
-            let members = self.peers.members.values();
-            members.filter(|p| p.hears.contains(&proposer)).find_map(|p| p.link)
-        });
-        if let Some(link) = link {
-            self.send_control(link, &Control::WelcomeFor { proposer, key, welcome });
-        }
-        Ok(())
     }
 
     /// The newcomer's connection is ours: the Welcome goes out, and it is a member's from now on.

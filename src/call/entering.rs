@@ -90,6 +90,7 @@ impl Call {
             self.event(Event::WordsNeeded { epoch: roster.epoch, input });
         }
         self.wishes.seated(&roster.members, roster.epoch);
+        self.look_at_seats(&roster.members, change.by_welcome(), now);
         self.wishes.entered(why == EpochWhy::Begun || change.healed, now.mono);
         self.fence_epoch();
         self.note_removals();

@@ -59,6 +59,7 @@ mod succession;
 mod talk;
 mod types;
 mod view;
+mod welcomes;
 mod wishes;
 
 pub use contact::{DoubtView, Namesake};
@@ -128,6 +129,7 @@ pub struct Call {
     pulse: Pulse,
     ballot: Ballot,
     offers: Offers,
+    welcomes: welcomes::Welcomes,
     wishes: Wishes,
     former: Formers,
     gaps: gaps::Gaps,
@@ -223,6 +225,7 @@ impl Call {
             pulse: Pulse::new(now),
             ballot: Ballot::default(),
             offers: Offers::default(),
+            welcomes: welcomes::Welcomes::default(),
             wishes: Wishes::new(now.mono),
             former: Formers::default(),
             gaps: gaps::Gaps::default(),
@@ -339,6 +342,7 @@ impl Call {
         earlier(self.links.values().filter_map(LinkState::wake_at).min());
         earlier(self.knocks.values().map(|k| k.deadline).min());
         earlier(self.offers.wake_at());
+        earlier(self.welcomes.wake_at());
         earlier(self.former.wake_at());
         earlier(self.returning_wake());
         earlier(self.fence_wake());
@@ -368,6 +372,7 @@ impl Call {
             self.retell(now);
         }
         self.offers_tick(now);
+        self.welcomes_tick(now);
         self.returning_tick(now);
         self.fence_tick(now);
         self.heal_if_due(now);

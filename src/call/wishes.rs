@@ -31,9 +31,17 @@ pub(super) enum Wish {
     Lost(MemberId),
 }
 
+struct Wanted {
+    wish: Wish,
+    /// The epoch in which it was proposed last.
+    asked: Option<u64>,
+    /// From then on it is of no use to anybody.
+    until: Option<Instant>,
+}
+
 /// All wishes, and when the next commit may be.
 pub(super) struct Wishes {
-    list: Vec<(Wish, Option<u64>)>,
+    list: Vec<Wanted>,
     /// Proposals of others wait for a commit; `true`: at once.
     pub(super) proposals: Option<bool>,
     next_commit: Instant,
@@ -53,30 +61,39 @@ impl Wishes {
     }
 
     pub(super) fn add(&mut self, wish: Wish) {
-        let same = |(other, _): &(Wish, Option<u64>)| match (other, &wish) {
+        self.add_until(wish, None);
+    }
+
+    /// A wish that is over at some time.
+    pub(super) fn add_until(&mut self, wish: Wish, until: Option<Instant>) {
+        let same = |other: &Wanted| match (&other.wish, &wish) {
             (Wish::Back { key: a, .. }, Wish::Back { key: b, .. }) => a == b,
             (a, b) => a == b,
         };
         self.list.retain(|w| !same(w));
         if self.list.len() < MAX_WISHES {
-            self.list.push((wish, None));
+            self.list.push(Wanted { wish, asked: None, until });
         }
     }
 
     pub(super) fn done(&mut self, wish: &Wish) {
-        self.list.retain(|(other, _)| other != wish);
+        self.list.retain(|other| other.wish != *wish);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.list.retain(|wanted| wanted.until.is_none_or(|until| now < until));
     }
 
     /// Another branch: everything is asked anew. Who wanted to come back wanted to come into the
     /// branch that is over, and hears from us that it is.
     pub(super) fn changed_branch(&mut self) -> Vec<[u8; 32]> {
-        let back = |(wish, _): &(Wish, Option<u64>)| match wish {
+        let back = |wanted: &Wanted| match &wanted.wish {
             Wish::Back { key, .. } => Some(*key),
             _ => None,
         };
         let waiting = self.list.iter().filter_map(back).collect();
-        self.list.retain(|wish| back(wish).is_none());
-        self.list.iter_mut().for_each(|(_, asked)| *asked = None);
+        self.list.retain(|wanted| back(wanted).is_none());
+        self.list.iter_mut().for_each(|wanted| wanted.asked = None);
         self.proposals = None;
         waiting
     }
@@ -84,8 +101,7 @@ impl Wishes {
     /// Whoever wanted to come back doesn't, or not now: it is somewhere else, or unreachable. Added
     /// all the same, it would be a seat with nobody on it.
     pub(super) fn stays_away(&mut self, key: &[u8; 32]) {
-        self.list
-            .retain(|(wish, _)| !matches!(wish, Wish::Back { key: other, .. } if other == key));
+        self.list.retain(|w| !matches!(&w.wish, Wish::Back { key: other, .. } if other == key));
     }
 
     /// Whoever has just been added needs no wish to come back any more.
@@ -93,11 +109,11 @@ impl Wishes {
         let just = |key: &[u8; 32]| {
             rows.iter().any(|row| row.leaf_key == *key && row.since_epoch == epoch)
         };
-        self.list.retain(|(wish, _)| !matches!(wish, Wish::Back { key, .. } if just(key)));
+        self.list.retain(|w| !matches!(&w.wish, Wish::Back { key, .. } if just(key)));
     }
 
     fn first(&self) -> Option<Wish> {
-        self.list.first().map(|(wish, _)| wish.clone())
+        self.list.first().map(|wanted| wanted.wish.clone())
     }
 
     /// A commit took effect, ours or another's.
@@ -125,6 +141,7 @@ impl Call {
         if self.is_returning() || self.leaving.is_some() {
             return Ok(());
         }
+        self.wishes.expire(now.mono);
         let Some(group) = &self.group else { return Ok(()) };
         if group.is_sequencer() { self.serve(now) } else { self.propose_all(now) }
     }
@@ -188,12 +205,12 @@ impl Call {
         let Some(group) = &mut self.group else { return Ok(()) };
         let epoch = group.epoch();
         // What only a sequencer does, and what was asked for in this epoch, is left alone.
-        self.wishes.list.retain(|(wish, _)| !matches!(wish, Wish::Heal | Wish::Lost(_)));
-        let open = self.wishes.list.iter_mut().filter(|(_, asked)| *asked != Some(epoch));
+        self.wishes.list.retain(|w| !matches!(w.wish, Wish::Heal | Wish::Lost(_)));
+        let open = self.wishes.list.iter_mut().filter(|wanted| wanted.asked != Some(epoch));
         let open: Vec<_> = open
-            .map(|(wish, asked)| {
-                *asked = Some(epoch);
-                wish.clone()
+            .map(|wanted| {
+                wanted.asked = Some(epoch);
+                wanted.wish.clone()
             })
             .collect();
         for wish in open {
@@ -312,7 +329,7 @@ mod tests {
         [back(1), Wish::Update, back(2)].into_iter().for_each(|wish| wishes.add(wish));
         wishes.stays_away(&[1; 32]);
         wishes.stays_away(&[3; 32]);
-        let left: Vec<_> = wishes.list.iter().map(|(wish, _)| wish.clone()).collect();
+        let left: Vec<_> = wishes.list.iter().map(|wanted| wanted.wish.clone()).collect();
         assert_eq!(left, [Wish::Update, back(2)]);
     }
 }

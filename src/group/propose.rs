@@ -6,7 +6,7 @@
 
 use super::bytes::{Malformed, Reader, put_bytes};
 use super::commit::InvitePsk;
-use super::join::{KeyPackageError, parse_key_package};
+use super::join::{KeyPackageError, package_hash, parse_key_package};
 use super::message::PskOffer;
 use super::policy::View;
 use super::receive::Offered;
@@ -202,6 +202,9 @@ impl Group {
     ) -> Result<Vec<u8>, ProposeError> {
         self.may_propose()?;
         let package = parse_key_package(&self.provider, key_package)?;
+        if self.used.contains(&package_hash(&package)) {
+            return Err(ProposeError::Refused(Violation::UsedBefore));
+        }
         let invite = psk.map(|psk| psk.invite);
         let ask = self
             .view(check)
@@ -235,6 +238,12 @@ impl Group {
         check: &dyn CredentialCheck,
     ) -> Result<Vec<u8>, ProposeError> {
         self.propose_add(key_package, None, check)
+    }
+
+    /// Was this key package in a commit that we have seen? It can't be added again.
+    pub fn has_used(&self, key_package: &[u8]) -> bool {
+        let package = parse_key_package(&self.provider, key_package);
+        package.is_ok_and(|package| self.used.contains(&package_hash(&package)))
     }
 
     /// Whether a member may bring in somebody new: the host, an admitter or, while the founder isn't

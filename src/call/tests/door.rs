@@ -1,6 +1,7 @@
 //! Knocking and being turned away.
 
 use super::*;
+use crate::wire::control::Control;
 
 #[test]
 fn headless_without_admit_refuses_at_once() {
@@ -91,4 +92,62 @@ fn unreachable_lists_every_address_tried() {
     world.run(Duration::from_secs(1));
     let Some(EndReason::Unreachable(list)) = world.ended(ben) else { panic!("still there") };
     assert_eq!(list.len(), 2);
+}
+
+/// Ben leads, Ada is the host: what she asks for he commits. Fay has a seat, and her Welcome has just
+/// left Ben.
+fn fay_has_a_seat() -> (World, usize) {
+    let mut world = World::of(4);
+    world.cut.push(0);
+    world.run(secs(6));
+    world.cut.clear();
+    world.run(secs(20));
+    world.agree(&[0, 1, 2, 3]);
+    assert_eq!(world.view(0).sequencer, Some(world.id_of(1, 0)));
+    let before = world.view(1).epoch;
+    let fay = world.join("Fay Wray", world.invite(0));
+    while world.view(1).epoch == before {
+        world.run(Duration::from_millis(1));
+    }
+    world.parties.iter_mut().for_each(|party| party.events.clear());
+    (world, fay)
+}
+
+#[test]
+fn a_welcome_whose_way_breaks_takes_another() {
+    let (mut world, fay) = fay_has_a_seat();
+    world.partition(&[0], &[1]);
+    world.run(secs(6));
+    world.agree(&[0, 1, 2, 3, fay]);
+    world.apart.clear();
+    world.run(secs(2));
+    world.talk(&[0, 1, 2, 3, fay]);
+    assert!(world.parties.iter().all(|p| p.call.welcomes.wake_at().is_none()), "kept for ever");
+}
+
+#[test]
+fn without_its_welcome_a_newcomer_knocks_again_and_nobody_blames_the_sequencer() {
+    let (mut world, fay) = fay_has_a_seat();
+    let lost = |input: &Input| {
+        let Input::Link(_, LinkEvent::Control(bytes)) = input else { return false };
+        matches!(Control::decode(bytes), Ok(Control::WelcomeFor { .. }))
+    };
+    let before = world.queue.len();
+    world.queue.retain(|(.., input)| !lost(input));
+    assert_eq!(world.queue.len() + 1, before);
+    let invites = world.view(0).invites;
+    world.run(secs(20));
+    assert!(matches!(world.ended(fay), Some(EndReason::Refused(_))));
+    for party in 0..4 {
+        let bad = world.saw(party, |e| matches!(e, Event::BadGroupMessage { .. }));
+        let silent = world.saw(party, |e| matches!(e, Event::SequencerSilent(true)));
+        assert_eq!((bad, silent), (0, 0), "{party}");
+    }
+    // The invite has its use back.
+    let left = |invites: &[InviteView]| invites.last().map(|invite| invite.left);
+    assert_eq!(left(&world.view(0).invites), left(&invites).map(|left| left + 1));
+    world.run(secs(20));
+    let again = world.join("Fay Wray", world.invite(0));
+    world.run(secs(3));
+    world.agree(&[0, 1, 2, 3, again]);
 }
