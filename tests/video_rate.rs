@@ -267,6 +267,15 @@ fn a_longer_path_that_one_is_told_of_is_no_queue_at_all() {
 }
 
 #[test]
+fn a_path_that_was_longer_for_a_while_costs_a_small_call_nothing_for_good() {
+    // So little is sent that half as much again would not be what it began with.
+    let delay = |t: f64| if (10.0..20.0).contains(&t) { 0.12 } else { 0.02 };
+    let ticks = call(Path { delay, ..Path::new(|_| 10_000_000.0) }, 60.0, 30_000.0, false);
+    assert!(least_rate(&ticks, 10.0, 30.0) < 100_000.0, "it is cut");
+    assert!(least_rate(&ticks, 45.0, 60.0) >= 140_000.0, "{}", least_rate(&ticks, 45.0, 60.0));
+}
+
+#[test]
 fn another_flow_that_fills_the_queue_does_not_starve_the_call() {
     // From 10 s on somebody else keeps nearly half a second of queue on a link of 1 Mbit/s.
     let path = Path {

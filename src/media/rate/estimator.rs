@@ -84,6 +84,8 @@ const ON_TRUST: i64 = 500_000;
 const BACKLOG: f64 = 1.2;
 /// No receiver's clock counts further, in µs: what a report says beyond is as good as this.
 const FARTHEST: u64 = 1 << 50;
+/// So long, in seconds, after a cut on a path that we never filled, what it began with is granted again.
+const CALM_AGAIN: f64 = 10.0;
 /// Without a frame of sound for so long losses are counted in pictures, at both ends.
 pub const SOUNDLESS: Duration = Duration::from_millis(500);
 
@@ -154,10 +156,12 @@ pub struct Estimator {
     /// When a report last told of an arrival, and when the rate was last cut for lack of any.
     last_arrival: i64,
     last_starved: i64,
-    /// Rate and capacity as they were before the last cut.
-    before_cut: (f64, Option<f64>),
+    /// Rate, capacity and whether we had filled the path, as they were before the last cut.
+    before_cut: (f64, Option<f64>, bool),
     /// When it was made, clearly more was sent than arrived.
     backlog: bool,
+    /// That was so at any time on this path.
+    filled: bool,
     /// Since when all that is sent arrives although a queue stands, and until when that queue is
     /// therefore taken for somebody else's.
     even_since: Option<i64>,
@@ -221,8 +225,9 @@ impl Estimator {
             over_since: None,
             last_arrival: 0,
             last_starved: 0,
-            before_cut: (START_BPS as f64, None),
+            before_cut: (START_BPS as f64, None, false),
             backlog: false,
+            filled: false,
             even_since: None,
             others_until: 0,
             compared: (0, 0, false),
@@ -494,7 +499,7 @@ impl Estimator {
                     // traffic. From here on this is the base.
                     self.rebase();
                     self.rate = self.rate.max(self.before_cut.0 / 2.0);
-                    self.full_at = self.before_cut.1;
+                    (_, self.full_at, self.filled) = self.before_cut;
                     State::Growing
                 } else {
                     self.cut(queue, in_vain + 1, at);
@@ -510,8 +515,7 @@ impl Estimator {
                 self.cut_blind = false;
                 if self.newest_sent < since && !self.backlog {
                     // Gone before the cut could have any effect: it was not our queue.
-                    self.rate = self.before_cut.0;
-                    self.full_at = self.before_cut.1;
+                    (self.rate, self.full_at, self.filled) = self.before_cut;
                 } else {
                     self.resume_at_capacity();
                 }
@@ -590,8 +594,9 @@ impl Estimator {
         let ours = in_vain < 2 && at >= self.others_until;
         let floor = if ours { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
         if in_vain == 0 {
-            self.before_cut = (self.rate, self.full_at);
+            self.before_cut = (self.rate, self.full_at, self.filled);
             self.backlog = self.sent_recently.per_second() * 8.0 > BACKLOG * received;
+            self.filled |= self.backlog;
             self.full_at = Some(received);
             self.undisturbed = 0.0;
         }
@@ -620,7 +625,10 @@ impl Estimator {
         // constant lets a rate at which only sound is sent grow until a picture fits beside it.
         let sent = self.sent_recently.per_second() * 8.0;
         let tried = if sent < THIN { 1.25 * sent + UNTRIED } else { 1.5 * sent };
-        self.rate = grown.min(tried.max(self.rate)).min(CEILING_BPS as f64);
+        // A path that was longer for a while, or somebody else's queue: granted as at the beginning.
+        let wronged = !self.filled && self.undisturbed > CALM_AGAIN;
+        let granted = if wronged { self.start as f64 } else { 0.0 };
+        self.rate = grown.min(tried.max(granted).max(self.rate)).min(CEILING_BPS as f64);
     }
 
     fn rebase(&mut self) {
@@ -642,6 +650,7 @@ impl Estimator {
         self.rate = self.rate.min(AGAIN_BPS as f64);
         self.line.forget();
         self.full_at = None;
+        self.filled = false;
         self.over_since = None;
         self.longer = 0;
         self.compared = (self.compared.0, 0, false);
