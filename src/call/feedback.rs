@@ -50,7 +50,8 @@ const FIRST_COPY: Duration = Duration::from_millis(20);
 const REPEAT_REPORTS_FROM: f64 = 0.01;
 /// Below this rate, in bit/s, the lengths of pictures are not hidden …
 const THIN: u64 = 120_000;
-/// … until it is this much again.
+/// … until it is this much again; a small call on a path that we never filled does not send enough to
+/// find that out.
 const WIDE_AGAIN: u64 = 180_000;
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
@@ -162,7 +163,8 @@ impl Feedback {
 
     /// Looks whether the path became thin or wide enough again; tells a change.
     fn look_at_width(&mut self, rate: u64) -> Option<bool> {
-        let thin = rate < if self.thin { WIDE_AGAIN } else { THIN };
+        let wide = if self.thin && !self.estimator.as_at_first() { WIDE_AGAIN } else { THIN };
+        let thin = rate < wide;
         (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
     }
 

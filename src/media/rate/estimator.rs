@@ -162,6 +162,8 @@ pub struct Estimator {
     backlog: bool,
     /// That was so at any time on this path.
     filled: bool,
+    /// Seconds of growth on this path.
+    since_moved: f64,
     /// Since when all that is sent arrives although a queue stands, and until when that queue is
     /// therefore taken for somebody else's.
     even_since: Option<i64>,
@@ -228,6 +230,7 @@ impl Estimator {
             before_cut: (START_BPS as f64, None, false),
             backlog: false,
             filled: false,
+            since_moved: 0.0,
             even_since: None,
             others_until: 0,
             compared: (0, 0, false),
@@ -300,6 +303,12 @@ impl Estimator {
             || self.line.is_following()
             || self.over_since.is_some()
             || (self.longer > 0 && self.loss() >= LOSS_OF_A_FULL_QUEUE)
+    }
+
+    /// As little is known of the path as at the beginning: it was longer for a while, or somebody else
+    /// filled it, but we never did, and for some time nothing has been in the way.
+    pub fn as_at_first(&self) -> bool {
+        !self.filled && self.undisturbed.min(self.since_moved) > CALM_AGAIN
     }
 
     /// Is the round trip much longer than it was?
@@ -620,14 +629,13 @@ impl Estimator {
             _ => (1.04 + 0.1 * self.undisturbed).min(1.8),
         };
         self.undisturbed += seconds;
+        self.since_moved += seconds;
         let grown = self.rate * f64::powf(per_second, seconds);
         // What was never sent was never tried: on a thin path a little beyond is a queue already. The
         // constant lets a rate at which only sound is sent grow until a picture fits beside it.
         let sent = self.sent_recently.per_second() * 8.0;
         let tried = if sent < THIN { 1.25 * sent + UNTRIED } else { 1.5 * sent };
-        // A path that was longer for a while, or somebody else's queue: granted as at the beginning.
-        let wronged = !self.filled && self.undisturbed > CALM_AGAIN;
-        let granted = if wronged { self.start as f64 } else { 0.0 };
+        let granted = if self.as_at_first() { self.start as f64 } else { 0.0 };
         self.rate = grown.min(tried.max(granted).max(self.rate)).min(CEILING_BPS as f64);
     }
 
@@ -650,7 +658,7 @@ impl Estimator {
         self.rate = self.rate.min(AGAIN_BPS as f64);
         self.line.forget();
         self.full_at = None;
-        self.filled = false;
+        (self.filled, self.since_moved) = (false, 0.0);
         self.over_since = None;
         self.longer = 0;
         self.compared = (self.compared.0, 0, false);
