@@ -128,7 +128,7 @@ mod tests {
         for i in 0..500 {
             trace.push(i * 20_000, i % 10 == 0);
         }
-        Repeats::default().replan(&trace, 20, 1)
+        Repeats::default().replan(&trace, 0.0, 20, 1)
     }
 
     #[test]

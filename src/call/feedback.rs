@@ -29,6 +29,8 @@ const MAX_KIDS: usize = 16;
 /// With a longer queue than this on the path, nothing is sent again: it is short of room, and the losses
 /// are our own doing.
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
+/// … and the first losses call for nothing with one like this.
+const CLEAR_QUEUE: Duration = Duration::from_millis(15);
 /// How often what is to be sent again is thought over.
 const REPLAN_EVERY: Duration = Duration::from_millis(400);
 /// With so many others nothing is sent twice on suspicion.
@@ -50,8 +52,7 @@ const FIRST_COPY: Duration = Duration::from_millis(20);
 const REPEAT_REPORTS_FROM: f64 = 0.01;
 /// Below this rate, in bit/s, the lengths of pictures are not hidden …
 const THIN: u64 = 120_000;
-/// … until it is this much again; a small call on a path that we never filled does not send enough to
-/// find that out.
+/// … until it is this much again.
 const WIDE_AGAIN: u64 = 180_000;
 /// A report carries at most this many arrivals.
 const MAX_ARRIVALS: usize = 64;
@@ -163,8 +164,7 @@ impl Feedback {
 
     /// Looks whether the path became thin or wide enough again; tells a change.
     fn look_at_width(&mut self, rate: u64) -> Option<bool> {
-        let wide = if self.thin && !self.estimator.as_at_first() { WIDE_AGAIN } else { THIN };
-        let thin = rate < wide;
+        let thin = rate < if self.thin { WIDE_AGAIN } else { THIN };
         (std::mem::replace(&mut self.thin, thin) != thin).then_some(thin)
     }
 
@@ -290,7 +290,10 @@ impl Feedback {
         let full =
             self.thin || self.estimator.full() || self.estimator.queue_delay() >= COPIES_QUEUE;
         let most = if full { 0 } else { affordable(rate, plain, copy_bps, SOUND_SHARE) };
-        self.repeats = self.repeats.replan(self.fates.trace(), millis, most);
+        // At first most lines that lose are full.
+        let clear = self.estimator.queue_delay() < CLEAR_QUEUE && !self.estimator.longer();
+        let first = if clear { self.estimator.loss() } else { 0.0 };
+        self.repeats = self.repeats.replan(self.fates.trace(), first, millis, most);
         self.deep = self.deep.replan(self.fates.trace(), &self.repeats);
         let sound = copy_bps * self.repeats.len() as u64;
         let pictures = self.pictures.rate(now).max(1);

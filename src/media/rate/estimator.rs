@@ -307,7 +307,7 @@ impl Estimator {
 
     /// As little is known of the path as at the beginning: it was longer for a while, or somebody else
     /// filled it, but we never did, and for some time nothing has been in the way.
-    pub fn as_at_first(&self) -> bool {
+    fn as_at_first(&self) -> bool {
         !self.filled && self.undisturbed.min(self.since_moved) > CALM_AGAIN
     }
 

@@ -33,6 +33,13 @@ const LOOKED_BACK: Duration = Duration::from_secs(12);
 const REMEMBERED: usize = 600;
 /// With fewer than these nothing is decided: a second of packets of 20 ms.
 const FEW: usize = 50;
+/// Until then so much of loss, as the receiver counts it, calls for a copy in the next packet, and for one
+/// in the one after it.
+const FIRST_LOSSES: [f64; 2] = [0.02, 0.08];
+/// With fewer than these a far copy that looks better is chance …
+const YOUNG: usize = 150;
+/// … and this is the latest.
+const LATEST_YOUNG: Duration = Duration::from_millis(60);
 /// A packet that nobody has reported for so long, beyond a round trip, while later ones were, is lost:
 /// a report that was lost itself has been repeated by then.
 const REPORTED_BY: Duration = Duration::from_millis(400);
@@ -177,14 +184,19 @@ pub struct Repeats(Vec<usize>);
 
 impl Repeats {
     /// The plan for a path: at most `most` copies of packets `millis` long. Keeps `self` unless
-    /// another plan is clearly better.
+    /// another plan is clearly better. `first` is the share of losses (0–1) that the receiver has
+    /// counted so far, for as long as the trace is too short.
     #[must_use]
-    pub fn replan(&self, trace: &LossTrace, millis: u8, most: usize) -> Self {
+    pub fn replan(&self, trace: &LossTrace, first: f64, millis: u8, most: usize) -> Self {
         let most = most.min(MOST_COPIES);
         let each = Duration::from_millis(u64::from(millis.max(10)));
-        let last = usize::try_from(LATEST.as_millis() / each.as_millis()).unwrap_or(0);
+        let latest = if trace.fates.len() < YOUNG { LATEST_YOUNG } else { LATEST };
+        let last = usize::try_from(latest.as_millis() / each.as_millis()).unwrap_or(0);
         if trace.loss().is_none() {
-            return Self(self.0.iter().copied().filter(|d| *d <= last).take(most).collect());
+            let called_for = FIRST_LOSSES.iter().filter(|share| first >= **share).count();
+            let next =
+                if self.0.len() < called_for { (1..=called_for).collect() } else { self.0.clone() };
+            return Self(next.into_iter().filter(|d| *d <= last).take(most).collect());
         }
         let mut best = (cost(trace, &[], each), Vec::new());
         let mut set = Vec::with_capacity(MOST_COPIES);
@@ -305,7 +317,7 @@ mod tests {
     }
 
     fn plan(trace: &LossTrace, most: usize) -> Repeats {
-        Repeats::default().replan(trace, 20, most)
+        Repeats::default().replan(trace, 0.0, 20, most)
     }
 
     #[test]
@@ -319,6 +331,22 @@ mod tests {
     }
 
     #[test]
+    fn before_the_trace_tells_the_receivers_count_does() {
+        let plan = |known: &[usize], first, millis, most| {
+            Repeats(known.to_vec()).replan(&LossTrace::default(), first, millis, most).0
+        };
+        assert_eq!(plan(&[], 0.01, 20, 3), [0; 0]);
+        assert_eq!((plan(&[], 0.05, 20, 3), plan(&[], 0.2, 20, 3)), (vec![1], vec![1, 2]));
+        assert_eq!(
+            (plan(&[], 0.2, 20, 1), plan(&[], 0.2, 60, 3)),
+            (vec![1], vec![1]),
+            "no room, too late"
+        );
+        assert_eq!(plan(&[1, 2], 0.0, 20, 3), [1, 2], "kept until something is known");
+        assert_eq!(plan(&[3], 0.05, 20, 3), [3]);
+    }
+
+    #[test]
     fn what_was_not_seen_for_a_while_is_still_prepared_for() {
         let mut trace = LossTrace::default();
         for i in 0..600 {
@@ -326,6 +354,17 @@ mod tests {
             trace.push(i * 20_000, i % 20 == 7);
         }
         assert_eq!((trace.residual(&[1]), plan(&trace, 3).len()), (0.0, 2));
+    }
+
+    #[test]
+    fn a_few_losses_are_no_reason_to_wait_for_far_copies() {
+        for seed in 0..20 {
+            let mut trace = LossTrace::default();
+            let mut rng = StdRng::seed_from_u64(seed);
+            (0..60).for_each(|i| trace.push(i * 20_000, rng.random_bool(0.25)));
+            let young = plan(&trace, 3);
+            assert!(young.after().iter().all(|d| *d <= 3), "{seed}: {young:?}");
+        }
     }
 
     #[test]
@@ -344,7 +383,7 @@ mod tests {
         assert!(plan(&random(0.0005), 3).is_empty());
         assert!(plan(&random(0.2), 0).is_empty());
         assert_eq!(plan(&random(0.2), 1).len(), 1);
-        let long = Repeats::default().replan(&random(0.2), 60, 3);
+        let long = Repeats::default().replan(&random(0.2), 0.0, 60, 3);
         assert!(long.len() <= 2 && long.after().iter().all(|d| *d <= 2), "{long:?}");
     }
 
@@ -352,11 +391,11 @@ mod tests {
     fn a_plan_is_kept_while_none_is_clearly_better() {
         let trace = random(0.05);
         let kept = Repeats(vec![1, 2]);
-        assert_eq!(kept.replan(&trace, 20, 3), kept);
-        assert_ne!(Repeats(vec![6]).replan(&trace, 20, 3), Repeats(vec![6]), "far too late");
-        assert!(kept.replan(&random(0.0), 20, 3).is_empty());
+        assert_eq!(kept.replan(&trace, 0.0, 20, 3), kept);
+        assert_ne!(Repeats(vec![6]).replan(&trace, 0.0, 20, 3), Repeats(vec![6]), "far too late");
+        assert!(kept.replan(&random(0.0), 0.0, 20, 3).is_empty());
         let unknown = LossTrace::default();
-        assert_eq!(Repeats(vec![1, 6]).replan(&unknown, 60, 3), Repeats(vec![1]));
+        assert_eq!(Repeats(vec![1, 6]).replan(&unknown, 0.0, 60, 3), Repeats(vec![1]));
     }
 
     #[test]
