@@ -6,11 +6,12 @@
 //! |---|---|---|
 //! | connections of strangers | the transport's 32 (16 of a host), 5 s each | not accepted |
 //! | messages of a connection whose key the roster does not name | [`MAX_HELD`] of ≤ 8 kB | not kept |
-//! | knocks that wait for an answer | [`MAX_KNOCKS`], 2 min each | declined |
+//! | knocks that wait for an answer | [`MAX_KNOCKS`], 2 min each, 15 s once let in | declined |
 //! | frames that came before their epoch's commit | [`MAX_AHEAD`], 1 s each | not kept |
 //! | messages for a member until they can be sealed | [`MAX_PENDING`] a member | not kept |
 //! | commits for members that missed them | [`KEEP_BUNDLES`] of ≤ 256 kB | the oldest goes |
 //! | offers of commits | [`MAX_OFFERS`] of 40 B | the oldest goes |
+//! | Welcomes of newcomers that others brought, until they are heard | 16, one a seat | the oldest goes |
 //! | former members that may come back | [`MAX_FORMER`] | one goes |
 //! | people that members introduced | [`MAX_INTRODUCED`] of those | not kept |
 //! | what is wanted of the group, others' key packages included | [`MAX_WISHES`] of ≤ 7 kB | not kept |

@@ -127,6 +127,11 @@ impl Network {
         let dropped = !begun && !state.members.is_subset(&members);
         let before = state.newest().filter(|b| !begun && b.epoch + 1 == epoch);
         let parent = before.map(|b| b.branch);
+        let led_before = before.map(|b| b.sequencer).filter(|led| *led != sequencer);
+        let handed = led_before
+            .filter(|_| new.succession.is_none())
+            .and_then(|led| state.heard_at.get(led).copied())
+            .unwrap_or_default();
         let (term, split) = (u64::from(new.term), new.split);
         let granted = new.succession == Some(Succession::Majority);
         let entered =
@@ -141,7 +146,7 @@ impl Network {
         }
         let state = &mut self.runs[run];
         state.members.clone_from(&entered.members);
-        state.entered(Been { epoch, roster, branch, sequencer });
+        state.entered(Been { epoch, roster, branch, sequencer, handed });
         self.see(run, What::Entered(entered));
         let screen = self.runs[run].screen;
         if screen.is_zero() {
@@ -379,7 +384,7 @@ impl Network {
         {
             let since = state.heard_at.get(been.sequencer).copied().unwrap_or_default();
             // A joiner has heard its sequencer, or somebody who had, when it came in.
-            unheard = Some(self.now - since.max(state.began));
+            unheard = Some(self.now - since.max(been.handed).max(state.began));
             drowsy = state.woke.is_some_and(|woke| !state.asked(been.sequencer, woke));
         }
         let branch = been.map(|b| b.branch);

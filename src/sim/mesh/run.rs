@@ -26,6 +26,9 @@ pub struct Been {
     pub(super) roster: [u8; 32],
     pub(super) branch: Branch,
     pub(super) sequencer: Person,
+    /// When whoever led before, and handed over to this sequencer, was heard last: what it decided up to
+    /// there is known.
+    pub(super) handed: Duration,
 }
 
 /// One run. `call` is `None` after a crash.
