@@ -97,13 +97,7 @@ fn unreachable_lists_every_address_tried() {
 /// Ben leads, Ada is the host: what she asks for he commits. Fay has a seat, and her Welcome has just
 /// left Ben.
 fn fay_has_a_seat() -> (World, usize) {
-    let mut world = World::of(4);
-    world.cut.push(0);
-    world.run(secs(6));
-    world.cut.clear();
-    world.run(secs(20));
-    world.agree(&[0, 1, 2, 3]);
-    assert_eq!(world.view(0).sequencer, Some(world.id_of(1, 0)));
+    let mut world = orders::led_by_ben();
     let before = world.view(1).epoch;
     let fay = world.join("Fay Wray", world.invite(0));
     while world.view(1).epoch == before {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Ada leads no more, but is still the host.
-fn led_by_ben() -> World {
+pub(super) fn led_by_ben() -> World {
     let mut world = World::of(4);
     world.cut.push(0);
     world.run(secs(5));
