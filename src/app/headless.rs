@@ -496,7 +496,7 @@ fn refused(why: RefusedWhy) -> String {
         RefusedWhy::Expired => "the invite has expired",
         RefusedWhy::UsedUp(None) => "the invite was used already",
         RefusedWhy::Declined => "the host said no, or did not answer",
-        RefusedWhy::Unanswered => "nobody answered the ring",
+        RefusedWhy::Unanswered => "nobody answered",
         RefusedWhy::Locked => "the call is full or locked",
     }
     .into()

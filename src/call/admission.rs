@@ -49,7 +49,7 @@ impl Entry {
 }
 
 /// From the decision to the Welcome, or from the change to it when somebody else makes that, at most.
-const DECIDED: Duration = Duration::from_secs(15);
+pub(super) const DECIDED: Duration = Duration::from_secs(15);
 
 impl Call {
     /// Makes a further invite, the first one also the group's id; returns that id.
@@ -241,10 +241,18 @@ impl Call {
         });
         self.not_let_in(&knocking);
         self.close_link(knocking.link, if full { close::LOCKED } else { close::REFUSED });
-        if let Some(open) = self.invites.iter_mut().find(|i| i.invite.id() == knocking.invite) {
-            open.left = open.left.saturating_add(u8::from(!knocking.entry.is_free()));
-        }
+        self.give_back(&knocking);
         self.event(Event::KnockGone { id, end: KnockEnd::Declined });
+    }
+
+    /// They were let in and the group did not take them: their invite was not used.
+    fn give_back(&mut self, knocking: &Knocking) {
+        let ours = |open: &&mut OpenInvite| open.invite.id() == knocking.invite;
+        if let Some(open) = self.invites.iter_mut().find(ours).filter(|_| !knocking.entry.is_free())
+        {
+            open.left = open.left.saturating_add(1);
+            open.used_by = open.used_by.filter(|_| open.left == 0);
+        }
     }
 
     /// A new epoch may be what we asked for, by somebody else's commit: the key package is used up,
@@ -307,8 +315,7 @@ impl Call {
                 // The group didn't get to it; with a new key package it may. Whoever is on the way
                 // from another branch asks anew unbidden.
                 Some(Entry::Introduced) => self.knock_withdrawn(id),
-                Some(_) => self.turn_away(id),
-                None => self.unanswered(id),
+                _ => self.unanswered(id),
             }
         }
     }
@@ -316,9 +323,11 @@ impl Call {
     fn unanswered(&mut self, id: KnockId) {
         let Some(knocking) = self.knocks.remove(&id) else { return };
         self.not_let_in(&knocking);
-        let ring = knocking.entry == Entry::Ring;
-        let code = if ring { close::UNANSWERED } else { close::DECLINED };
-        self.close_link(knocking.link, code);
+        let nobody = knocking.decided || knocking.entry == Entry::Ring;
+        self.close_link(knocking.link, if nobody { close::UNANSWERED } else { close::DECLINED });
+        if knocking.decided {
+            self.give_back(&knocking);
+        }
         self.event(Event::KnockGone { id, end: KnockEnd::Unanswered });
     }
 }

@@ -43,7 +43,7 @@ impl Pulse {
     }
 
     /// A new epoch by a commit that another member than its maker gave us, of the sequencer that
-    /// led before: no sign of life as such.
+    /// led before or by its handing over: no sign of life as such.
     pub(super) fn passed_on(now: Now, before: &Self) -> Self {
         Self { word: before.word, ..Self::new(now) }
     }

@@ -24,10 +24,12 @@ impl Call {
         let group_id = group.id();
         // Nothing more under an epoch that the fence would close.
         let cut_off = self.sequencer_unheard_before(now.mono) >= UNHEARD || self.fenced(now);
-        let led_on = self.leader == Some(roster.sequencer) && !change.direct && change.by.is_some();
+        // Whoever hands over speaks for the next: a hand-over that comes late is as old as that word.
+        let led_on = self.leader == Some(roster.sequencer) || change.succession.is_none();
+        let passed_on = led_on && !change.direct && change.by.is_some();
         self.leader = Some(roster.sequencer);
         (self.entered, self.entered_wall) = (now.mono, now.wall);
-        self.pulse = match led_on {
+        self.pulse = match passed_on {
             true => Pulse::passed_on(now, &self.pulse),
             false => Pulse::new(now),
         };

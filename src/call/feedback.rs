@@ -29,8 +29,6 @@ const MAX_KIDS: usize = 16;
 /// With a longer queue than this on the path, nothing is sent again: it is short of room, and the losses
 /// are our own doing.
 const COPIES_QUEUE: Duration = Duration::from_millis(60);
-/// … and the first losses call for nothing with one like this.
-const CLEAR_QUEUE: Duration = Duration::from_millis(15);
 /// How often what is to be sent again is thought over.
 const REPLAN_EVERY: Duration = Duration::from_millis(400);
 /// With so many others nothing is sent twice on suspicion.
@@ -290,9 +288,7 @@ impl Feedback {
         let full =
             self.thin || self.estimator.full() || self.estimator.queue_delay() >= COPIES_QUEUE;
         let most = if full { 0 } else { affordable(rate, plain, copy_bps, SOUND_SHARE) };
-        // At first most lines that lose are full.
-        let clear = self.estimator.queue_delay() < CLEAR_QUEUE && !self.estimator.longer();
-        let first = if clear { self.estimator.loss() } else { 0.0 };
+        let first = self.estimator.loss();
         self.repeats = self.repeats.replan(self.fates.trace(), first, millis, most);
         self.deep = self.deep.replan(self.fates.trace(), &self.repeats);
         let sound = copy_bps * self.repeats.len() as u64;

@@ -104,7 +104,7 @@ impl Call {
             }
             Control::Grant(bytes) => self.take_grant(member, &bytes, now),
             Control::WelcomeFor { proposer, key, welcome } => {
-                self.take_welcome_for(proposer, key, welcome, now)
+                self.take_welcome_for(id, proposer, key, welcome, now)
             }
             Control::Ping { nonce } => {
                 self.take_ping(id, nonce);

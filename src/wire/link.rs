@@ -110,6 +110,6 @@ pub mod close {
     pub const MISBEHAVED: u32 = 8;
     /// Took too long.
     pub const TIMEOUT: u32 = 9;
-    /// Nobody answered the ring.
+    /// Nobody answered the ring, or the group never got to somebody who was let in.
     pub const UNANSWERED: u32 = 10;
 }

@@ -95,9 +95,11 @@ fn unreachable_lists_every_address_tried() {
 }
 
 /// Ben leads, Ada is the host: what she asks for he commits. Fay has a seat, and her Welcome has just
-/// left Ben.
-fn fay_has_a_seat() -> (World, usize) {
+/// left Ben. Her invite is for so many.
+fn fay_has_a_seat(uses: u8) -> (World, usize) {
     let mut world = orders::led_by_ben();
+    world.parties[0].call.config.invite_uses = uses;
+    world.user(0, Command::NewInvite(vec![address(0)]));
     let before = world.view(1).epoch;
     let fay = world.join("Fay Wray", world.invite(0));
     while world.view(1).epoch == before {
@@ -109,7 +111,7 @@ fn fay_has_a_seat() -> (World, usize) {
 
 #[test]
 fn a_welcome_whose_way_breaks_takes_another() {
-    let (mut world, fay) = fay_has_a_seat();
+    let (mut world, fay) = fay_has_a_seat(5);
     world.partition(&[0], &[1]);
     world.run(secs(6));
     world.agree(&[0, 1, 2, 3, fay]);
@@ -119,29 +121,81 @@ fn a_welcome_whose_way_breaks_takes_another() {
     assert!(world.parties.iter().all(|p| p.call.welcomes.wake_at().is_none()), "kept for ever");
 }
 
-#[test]
-fn without_its_welcome_a_newcomer_knocks_again_and_nobody_blames_the_sequencer() {
-    let (mut world, fay) = fay_has_a_seat();
+/// Every Welcome that is on its way to whoever brought its newcomer is gone.
+fn lose_welcomes(world: &mut World) -> usize {
     let lost = |input: &Input| {
         let Input::Link(_, LinkEvent::Control(bytes)) = input else { return false };
         matches!(Control::decode(bytes), Ok(Control::WelcomeFor { .. }))
     };
     let before = world.queue.len();
     world.queue.retain(|(.., input)| !lost(input));
-    assert_eq!(world.queue.len() + 1, before);
-    let invites = world.view(0).invites;
+    before - world.queue.len()
+}
+
+#[test]
+fn without_its_welcome_a_newcomer_knocks_again_and_nobody_blames_the_sequencer() {
+    let (mut world, fay) = fay_has_a_seat(1);
+    assert_eq!(lose_welcomes(&mut world), 1);
+    let invite = world.invite(0);
+    let left = |world: &World| world.view(0).invites.last().map(|invite| invite.left);
+    assert_eq!(left(&world), Some(0), "her invite was for one");
     world.run(secs(20));
-    assert!(matches!(world.ended(fay), Some(EndReason::Refused(_))));
+    // Not "an unknown invite", nor "declined".
+    assert_eq!(world.ended(fay), Some(&EndReason::Refused(RefusedWhy::Unanswered)));
     for party in 0..4 {
         let bad = world.saw(party, |e| matches!(e, Event::BadGroupMessage { .. }));
         let silent = world.saw(party, |e| matches!(e, Event::SequencerSilent(true)));
         assert_eq!((bad, silent), (0, 0), "{party}");
     }
-    // The invite has its use back.
-    let left = |invites: &[InviteView]| invites.last().map(|invite| invite.left);
-    assert_eq!(left(&world.view(0).invites), left(&invites).map(|left| left + 1));
+    assert_eq!(left(&world), Some(1), "it was not used");
     world.run(secs(20));
-    let again = world.join("Fay Wray", world.invite(0));
+    let again = world.join("Fay Wray", invite);
     world.run(secs(3));
     world.agree(&[0, 1, 2, 3, again]);
+}
+
+#[test]
+fn a_kept_welcome_ends_with_the_knock_it_is_for() {
+    let (mut world, _) = fay_has_a_seat(5);
+    assert_eq!(lose_welcomes(&mut world), 1);
+    world.run(secs(14));
+    assert!(world.parties[1].call.welcomes.wake_at().is_some());
+    world.run(secs(2));
+    assert!(world.parties[1].call.welcomes.wake_at().is_none());
+}
+
+#[test]
+fn a_passed_on_welcome_does_not_go_back_to_where_it_came_from() {
+    let (mut world, _) = fay_has_a_seat(5);
+    assert_eq!(lose_welcomes(&mut world), 1);
+    // Ada, who brought Fay, is out of everybody's reach; Cleo and Dora still believe that the
+    // other hears her.
+    world.partition(&[0], &[1, 2, 3]);
+    world.run(Duration::from_millis(3100));
+    let ada = world.id_of(0, 2);
+    let link = |world: &World, from: usize, to: usize| {
+        let id = world.id_of(to, from);
+        world.parties[from].call.peers.members[&id].link.unwrap()
+    };
+    for (from, other) in [(2, 3), (3, 2)] {
+        let id = world.id_of(other, from);
+        let peer = world.parties[from].call.peers.members.get_mut(&id).unwrap();
+        peer.hears.insert(ada);
+    }
+    let way = link(&world, 2, 3);
+    let welcome = Control::WelcomeFor { proposer: ada, key: [7; 32], welcome: b"hers"[..].into() };
+    let back = |world: &World| {
+        let to_dora = |(_, _, from, to, input): &&(Instant, u64, usize, usize, Input)| {
+            let Input::Link(_, LinkEvent::Control(bytes)) = input else { return false };
+            let passed = matches!(Control::decode(bytes), Ok(Control::WelcomeFor { .. }));
+            (*from, *to) == (2, 3) && passed
+        };
+        world.queue.iter().filter(to_dora).count()
+    };
+    world.input(2, Input::Link(way, LinkEvent::Control(welcome.encode().into())));
+    assert_eq!(back(&world), 0);
+    // From Ben it goes to Dora.
+    let way = link(&world, 2, 1);
+    world.input(2, Input::Link(way, LinkEvent::Control(welcome.encode().into())));
+    assert_eq!(back(&world), 1);
 }

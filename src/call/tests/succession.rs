@@ -242,6 +242,27 @@ fn after_ten_seconds_of_silence_nothing_is_sealed_in_the_epoch_of_before() {
 }
 
 #[test]
+fn a_hand_over_that_somebody_passes_on_late_is_as_old_as_the_word_of_whoever_handed_over() {
+    let mut world = World::of(4);
+    let before = world.view(3).epoch;
+    // Dora misses how Ada hands over to Ben, and hears of it from Cleo, once, six seconds later.
+    world.partition(&[3], &[0, 1, 2]);
+    world.user(0, Command::Leave);
+    world.run(secs(6));
+    assert_eq!(world.view(3).epoch, before);
+    world.apart.remove(&(2, 3));
+    while world.view(3).epoch == before {
+        world.run(Duration::from_millis(1));
+    }
+    world.partition(&[3], &[2]);
+    assert_eq!(world.view(3).sequencer, Some(world.id_of(1, 3)));
+    world.run(secs(2));
+    assert_eq!(world.view(3).held, None);
+    world.run(secs(3));
+    assert_eq!(world.view(3).held, Some(Held::CutOff));
+}
+
+#[test]
 fn a_sequencer_heard_again_leads_on_in_a_later_term() {
     let mut world = World::of(5);
     // Ben and Cleo are cut off from the rest, long enough to have granted each other.

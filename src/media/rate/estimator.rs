@@ -156,8 +156,8 @@ pub struct Estimator {
     /// When a report last told of an arrival, and when the rate was last cut for lack of any.
     last_arrival: i64,
     last_starved: i64,
-    /// Rate, capacity and whether we had filled the path, as they were before the last cut.
-    before_cut: (f64, Option<f64>, bool),
+    /// As it was before the last cut.
+    before_cut: Path,
     /// When it was made, clearly more was sent than arrived.
     backlog: bool,
     /// That was so at any time on this path.
@@ -179,6 +179,14 @@ pub struct Estimator {
     /// The other paths of ours, and how many there are, this one among them.
     line: Line,
     paths: usize,
+}
+
+/// What a cut changes.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    rate: f64,
+    full_at: Option<f64>,
+    filled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,7 +235,7 @@ impl Estimator {
             over_since: None,
             last_arrival: 0,
             last_starved: 0,
-            before_cut: (START_BPS as f64, None, false),
+            before_cut: Path { rate: START_BPS as f64, full_at: None, filled: false },
             backlog: false,
             filled: false,
             since_moved: 0.0,
@@ -507,8 +515,8 @@ impl Estimator {
                     // We went far down and nothing changed: a longer path, or somebody else's
                     // traffic. From here on this is the base.
                     self.rebase();
-                    self.rate = self.rate.max(self.before_cut.0 / 2.0);
-                    (_, self.full_at, self.filled) = self.before_cut;
+                    let rate = self.rate.max(self.before_cut.rate / 2.0);
+                    self.take_back(Path { rate, ..self.before_cut });
                     State::Growing
                 } else {
                     self.cut(queue, in_vain + 1, at);
@@ -524,7 +532,7 @@ impl Estimator {
                 self.cut_blind = false;
                 if self.newest_sent < since && !self.backlog {
                     // Gone before the cut could have any effect: it was not our queue.
-                    (self.rate, self.full_at, self.filled) = self.before_cut;
+                    self.take_back(self.before_cut);
                 } else {
                     self.resume_at_capacity();
                 }
@@ -543,6 +551,11 @@ impl Estimator {
                 state
             }
         };
+    }
+
+    /// A cut was in vain.
+    fn take_back(&mut self, Path { rate, full_at, filled }: Path) {
+        (self.rate, self.full_at, self.filled) = (rate, full_at, filled);
     }
 
     /// A queue of our own drains after a cut because more arrives than is sent. If not, somebody else
@@ -603,7 +616,8 @@ impl Estimator {
         let ours = in_vain < 2 && at >= self.others_until;
         let floor = if ours { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
         if in_vain == 0 {
-            self.before_cut = (self.rate, self.full_at, self.filled);
+            let (rate, full_at, filled) = (self.rate, self.full_at, self.filled);
+            self.before_cut = Path { rate, full_at, filled };
             self.backlog = self.sent_recently.per_second() * 8.0 > BACKLOG * received;
             self.filled |= self.backlog;
             self.full_at = Some(received);
