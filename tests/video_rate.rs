@@ -2,6 +2,7 @@
 //! queue, delay, jitter and random loss. Virtual time, seeded, no sockets.
 
 use facetty::media::rate::estimator::{Estimator, Feedback};
+use facetty::media::rate::path::PathSeen;
 use facetty::wire::report::{Arrival, Report};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ struct Path {
     others: fn(f64) -> f64,
     /// When the estimator hears that the path is another one.
     told: f64,
+    /// What the handshake was seen to get through it, in bit/s.
+    seen: Option<u64>,
     seed: u64,
     backlog: f64,
     last: f64,
@@ -41,6 +44,7 @@ impl Path {
             jitter: 0.0,
             others: |_| 0.0,
             told: f64::INFINITY,
+            seen: None,
             seed: 0x1234_5678_9ABC_DEF1,
             backlog: 0.0,
             last: 0.0,
@@ -87,6 +91,8 @@ fn call(mut path: Path, seconds: f64, demand: f64, sound: bool) -> Vec<Tick> {
     let origin = Instant::now();
     let instant = |t: f64| origin + Duration::from_secs_f64(t);
     let mut estimator = Estimator::new(origin);
+    let rtt = Duration::from_millis(40);
+    estimator.on_path(PathSeen { rtt, shortest: rtt, carries: path.seen }, origin);
     let mut arrivals: VecDeque<(f64, Arrival)> = VecDeque::new();
     let mut reports: VecDeque<(f64, Report)> = VecDeque::new();
     let (mut audio, mut video, mut lost, mut lost_heard) = (0, 0, 0u32, 0u32);
@@ -276,6 +282,16 @@ fn a_path_that_was_longer_for_a_while_costs_a_small_call_nothing_for_good() {
 }
 
 #[test]
+fn a_narrow_path_is_granted_again_what_its_handshake_showed_and_no_more() {
+    let rate = |seen| {
+        let path = Path { seen, ..Path::new(|_| 10_000_000.0) };
+        mean_rate(&call(path, 60.0, 30_000.0, false), 30.0, 60.0)
+    };
+    assert!((50_000.0..70_000.0).contains(&rate(Some(64_000))), "{}", rate(Some(64_000)));
+    assert!(rate(Some(5_000_000)) >= 140_000.0);
+}
+
+#[test]
 fn another_flow_that_fills_the_queue_does_not_starve_the_call() {
     // From 10 s on somebody else keeps nearly half a second of queue on a link of 1 Mbit/s.
     let path = Path {
@@ -327,4 +343,40 @@ fn without_reports_sound_only_then_nothing_then_a_careful_return() {
     estimator.on_report(&Report::default(), at(12_000));
     assert_eq!(estimator.feedback(at(12_000)), Feedback::Fresh);
     assert!((24_000..=300_000).contains(&estimator.rate_bps(at(12_000))));
+}
+
+#[test]
+fn a_narrow_path_starts_with_what_its_handshake_got_through_and_a_wide_one_does_not_care() {
+    #[expect(clippy::disallowed_methods, reason = "the origin of virtual time")]
+    let origin = Instant::now();
+    let at = |millis: u64| origin + Duration::from_millis(millis);
+    let seen = |rtt: u64, carries| PathSeen {
+        rtt: Duration::from_millis(rtt),
+        shortest: Duration::from_millis(60),
+        carries,
+    };
+    let start = |seen: PathSeen, first: Option<u64>, looked: u64| {
+        let mut estimator = Estimator::new(origin);
+        if let Some(first) = first {
+            estimator.on_sent(AUDIO, 0, 84, at(first));
+        }
+        estimator.on_path(seen, at(looked));
+        estimator.rate_bps(at(looked))
+    };
+    let usual = start(seen(60, None), None, 0);
+    assert_eq!(start(seen(61, Some(2_000_000)), None, 0), usual);
+    assert_eq!(start(seen(61, Some(64_000)), None, 0), 57_600);
+    assert_eq!(
+        start(seen(61, Some(64_000)), Some(0), 900),
+        57_600,
+        "a welcome comes with the sound"
+    );
+    assert_eq!(
+        start(seen(61, Some(64_000)), Some(0), 1_100),
+        usual,
+        "from then on the estimate knows"
+    );
+    assert_eq!(start(seen(400, None), None, 0), 64_000, "a queue, of what rate isn't known");
+    // Whoever acknowledges late on purpose is not starved altogether.
+    assert_eq!(start(seen(61, Some(1)), None, 0), 40_000);
 }

@@ -251,6 +251,8 @@ pub struct SuiteOptions {
     pub quick: bool,
     /// Seed of networks and patterns, if not the scenarios' own.
     pub seed: Option<u64>,
+    /// Real sockets and clock; what needs virtual time is left out.
+    pub real_time: bool,
     /// Reports as JSON.
     pub json: bool,
 }

@@ -1,5 +1,6 @@
-//! `facetty loopback --suite`: all built-in scenarios in virtual time, as many at once as there are
-//! cores, and one table of what came out – the one in the README.
+//! `facetty loopback --suite`: all built-in scenarios, as many at once as there are cores, and one table of
+//! what came out – those in the README. In virtual time, or by the clock over real sockets, as far as that
+//! goes: lines of one's own, address changes and stopped processes are there in virtual time only.
 
 use crate::app::exit::{Exit, Failure};
 use crate::app::loopback::BUILT_IN;
@@ -16,8 +17,11 @@ const QUICK: f64 = 15.0;
 
 /// Plays all, prints the table, fails when an expectation does.
 pub fn run(options: SuiteOptions) -> Result<Exit, Failure> {
-    let scenarios = scenarios(options.quick)?;
-    let played = play(&scenarios, options.seed);
+    let mut scenarios = scenarios(options.quick)?;
+    if options.real_time {
+        scenarios.retain(|item| loopback::check_real(&item.what).is_ok());
+    }
+    let played = play(&scenarios, options.seed, options.real_time);
     let cut: Vec<bool> = scenarios.iter().map(|scenario| scenario.cut).collect();
     let mut reports = Vec::new();
     for (scenario, report) in scenarios.iter().zip(played) {
@@ -76,7 +80,11 @@ fn scenarios(quick: bool) -> Result<Vec<Item>, Failure> {
 }
 
 /// Plays the scenarios on all cores; the reports in their order.
-fn play(scenarios: &[Item], seed: Option<u64>) -> Vec<Result<Report, LoopbackError>> {
+fn play(
+    scenarios: &[Item],
+    seed: Option<u64>,
+    real_time: bool,
+) -> Vec<Result<Report, LoopbackError>> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
@@ -87,7 +95,7 @@ fn play(scenarios: &[Item], seed: Option<u64>) -> Vec<Result<Report, LoopbackErr
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     scenarios.get(i).map(|item| (i, &item.what))
                 } {
-                    let options = Options { seed, ..Options::default() };
+                    let options = Options { seed, real_time, ..Options::default() };
                     let report = loopback::play(scenario, options);
                     done.lock().unwrap_or_else(|e| e.into_inner()).push((i, report));
                 }
@@ -145,6 +153,18 @@ fn verdict(report: &Report, cut: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_needs_virtual_time_is_left_out_of_a_run_by_the_clock() {
+        let all = scenarios(false).expect("all");
+        let real = |item: &&Item| loopback::check_real(&item.what).is_ok();
+        let names: Vec<_> = all.iter().filter(real).map(|item| item.what.name.as_str()).collect();
+        assert!(
+            ["clean", "loss-20", "thin-64k"].iter().all(|name| names.contains(name)),
+            "{names:?}"
+        );
+        assert!(["eight-party", "stop-3s", "bulk-500k"].iter().all(|name| !names.contains(name)));
+    }
 
     #[test]
     fn quick_runs_are_short_where_nothing_happens_later() {

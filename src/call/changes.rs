@@ -14,6 +14,9 @@ use crate::wire::control::{Ack, Control};
 use crate::wire::link::Send;
 use bytes::Bytes;
 
+/// So many of a member's acknowledgements of epochs to come are kept.
+const EARLY_ACKS: usize = 8;
+
 /// Checks credentials inside the group, at a time.
 pub(super) struct Checker {
     pub(super) group_id: [u8; 16],
@@ -309,11 +312,13 @@ impl Call {
                 self.send_branch(link, now);
             }
             Agreement::OtherEpoch => {
-                let next = self.group.as_ref().map_or(0, |g| g.epoch().saturating_add(1));
-                let peer = self.peers.members.get_mut(&from).filter(|_| ack.epoch == next);
-                if let Some(peer) = peer {
-                    // Its way was shorter than the commit's: looked at again after that.
-                    peer.early_ack = Some(ack.clone());
+                let ours = self.group.as_ref().map_or(0, Group::epoch);
+                // Its way was shorter than the commits': looked at again after them.
+                if let Some(peer) = self.peers.members.get_mut(&from).filter(|_| ack.epoch > ours) {
+                    if peer.early_acks.len() >= EARLY_ACKS {
+                        peer.early_acks.pop_front();
+                    }
+                    peer.early_acks.push_back(ack.clone());
                 }
             }
         }
@@ -325,12 +330,12 @@ impl Call {
 
     /// Members that merged before us said so already.
     pub(super) fn take_early_acks(&mut self, now: Now) -> Result<(), CallError> {
-        let members = self.peers.members.iter_mut();
-        let early = members.filter_map(|(id, p)| Some((*id, p.link?, p.early_ack.take()?)));
-        for (id, link, ack) in early.collect::<Vec<_>>() {
-            self.take_ack(link, id, &ack, now)?;
+        let mut early = Vec::new();
+        for (id, peer) in &mut self.peers.members {
+            let Some(link) = peer.link else { continue };
+            early.extend(peer.early_acks.drain(..).map(|ack| (link, *id, ack)));
         }
-        Ok(())
+        early.into_iter().try_for_each(|(link, id, ack)| self.take_ack(link, id, &ack, now))
     }
 
     /// Fresh keys for everybody, on request.

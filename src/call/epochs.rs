@@ -1,7 +1,7 @@
 //! Frames and the epochs whose keys seal and open them.
 //!
 //! A new epoch's sealers exist only after its roster was shown ([`Input::RosterShown`]). Until the
-//! others follow, frames go on under the previous epoch – unless somebody was removed: then
+//! others follow, frames go on under the one that all are in – unless somebody was removed: then
 //! nothing more is sealed under a key that the removed member holds.
 
 use super::copies::Copies;
@@ -17,12 +17,19 @@ use crate::wire::sframe::{Header, Kid, StreamKind};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
-/// After a merge, frames may go on under the previous epoch for this long (nobody removed).
-const OVERLAP: Duration = Duration::from_millis(300);
-/// Frames of the previous epoch are taken from remaining members for this long.
-const GRACE: Duration = Duration::from_secs(2);
-/// Frames of the next epoch wait this long for its commit.
+/// Without a removal, frames may go on under an earlier epoch for this long after the merge that ended
+/// it. A commit of 15 kB through a line that all share takes longer to some than to others; whoever has
+/// just joined hears nothing before.
+const OVERLAP: Duration = Duration::from_millis(1500);
+/// Frames of earlier epochs are taken from remaining members for this long.
+const GRACE: Duration = Duration::from_secs(4);
+/// Epochs whose keys are alive at a time: as many as may begin within [`GRACE`] when a whole crowd
+/// joins. A key identifier tells sixteen apart.
+const LIVE: usize = 8;
+/// Frames of later epochs wait this long for the commits that lead there.
 const AHEAD: Duration = Duration::from_secs(1);
+/// How many epochs later.
+const AHEAD_EPOCHS: u64 = 4;
 /// At most this many frames wait for a commit.
 pub const MAX_AHEAD: usize = 128;
 /// Nobody would paint a picture so late, but those after it build on it: until then a repair is
@@ -44,7 +51,7 @@ pub struct SealedOut {
 #[derive(Default)]
 pub(super) struct Epochs {
     live: VecDeque<Keys>,
-    ahead: VecDeque<Ahead>,
+    ahead: VecDeque<Frame>,
     copies: Copies,
     gate_noted: bool,
 }
@@ -70,7 +77,8 @@ struct Keys {
     ends_at: Option<Instant>,
 }
 
-struct Ahead {
+/// A frame that came, and until when it would wait for its epoch.
+struct Frame {
     until: Instant,
     from: MemberId,
     how: Carried,
@@ -130,7 +138,7 @@ impl Epochs {
             }
         }
         self.live.push_back(keys);
-        while self.live.len() > 3 {
+        while self.live.len() > LIVE {
             self.live.pop_front();
         }
         self.gate_noted = false;
@@ -155,26 +163,42 @@ impl Epochs {
         }
     }
 
-    /// The sealers to use now: the newest epoch's once the others are known to be in it; before,
-    /// and while its roster is not on the screen, the previous one's – for a short time, and not
-    /// if somebody was removed. A newcomer isn't waited for: the previous epoch says nothing to it.
+    /// The sealers to use now: of the newest epoch that the others are known to be in, and whose roster
+    /// is on the screen; of a later one if they were waited for long enough, or if somebody was removed.
+    /// A newcomer isn't waited for: the epoch before says nothing to it.
     /// With them the epoch, if this is the first use of it.
     fn sealers(&mut self, now: Instant) -> Option<(&mut Sealers, Option<u64>)> {
-        let last = self.live.len().checked_sub(1)?;
-        let newest = self.live.get(last)?;
-        let overlap = !newest.at_once && now < newest.merged_at + OVERLAP;
-        let previous = last.checked_sub(1).and_then(|i| self.live.get(i));
-        let stays = |id: &&MemberId| previous.is_none_or(|k| k.leaf_of.contains_key(*id));
-        let all_there = newest.sealers.is_some()
-            && newest.openers.keys().filter(stays).all(|id| newest.acked.contains(id));
-        let previous = last.checked_sub(1).filter(|_| overlap && !all_there);
-        let usable =
-            |i: &usize| self.live.get(*i).is_some_and(|k| !k.closed && k.sealers.is_some());
-        let index = previous.filter(usable).unwrap_or(last);
-        let keys = self.live.get_mut(index).filter(|k| !k.closed)?;
+        let mut index = self.live.len().checked_sub(1)?;
+        while let Some(before) = index.checked_sub(1) {
+            let (Some(keys), Some(previous)) = (self.live.get(index), self.live.get(before)) else {
+                break;
+            };
+            let waits = !keys.at_once && now < keys.merged_at + OVERLAP;
+            let there = keys.sealers.is_some() && self.all_are_in(index);
+            if there || !waits || previous.closed || previous.sealers.is_none() {
+                break;
+            }
+            index = before;
+        }
+        // A roster that was followed by another at once may never have been on the screen.
+        let mut from_here = self.live.range_mut(index..).filter(|k| !k.closed);
+        let keys = from_here.find(|k| k.sealers.is_some())?;
         let sealers = keys.sealers.as_mut()?;
         let first = (!std::mem::replace(&mut keys.used, true)).then_some(keys.epoch);
         Some((sealers, first))
+    }
+
+    /// Has everybody who was there before this epoch, and still is, said to be in it or a later one?
+    fn all_are_in(&self, index: usize) -> bool {
+        let (Some(keys), Some(newest)) = (self.live.get(index), self.live.back()) else {
+            return false;
+        };
+        let previous = index.checked_sub(1).and_then(|i| self.live.get(i));
+        let counts = |id: &&MemberId| {
+            newest.openers.contains_key(*id) && previous.is_none_or(|k| k.leaf_of.contains_key(*id))
+        };
+        let acked = |id: &MemberId| self.live.range(index..).any(|k| k.acked.contains(id));
+        keys.openers.keys().filter(counts).all(acked)
     }
 
     fn acked(&mut self, member: MemberId, epoch: u64) {
@@ -383,11 +407,12 @@ impl Call {
     fn open_from_link(&mut self, id: LinkId, how: Carried, bytes: &Bytes, now: Now) {
         // A stranger's frames are not looked at.
         if let Some(from) = self.links.get(&id).and_then(LinkState::member) {
-            self.open(from, how, bytes, now);
+            self.open(Frame { until: now.mono + AHEAD, from, how, bytes: bytes.clone() }, now);
         }
     }
 
-    fn open(&mut self, from: MemberId, how: Carried, bytes: &Bytes, now: Now) {
+    fn open(&mut self, frame: Frame, now: Now) {
+        let Frame { from, how, ref bytes, .. } = frame;
         let Ok((header, _)) = Header::decode(bytes) else {
             self.counters.malformed += 1;
             return;
@@ -398,7 +423,7 @@ impl Call {
         };
         let Some(keys) = self.epochs.live.iter_mut().rev().find(|k| kid.is_of_epoch(k.epoch))
         else {
-            self.not_yet(from, how, bytes, kid, now);
+            self.not_yet(frame, kid);
             return;
         };
         // Who speaks is decided by the connection, not by the key: every member holds every base.
@@ -422,21 +447,21 @@ impl Call {
         }
     }
 
-    fn not_yet(&mut self, from: MemberId, how: Carried, bytes: &Bytes, kid: Kid, now: Now) {
+    fn not_yet(&mut self, frame: Frame, kid: Kid) {
         let next = self.epochs.live.back().map_or(0, |k| k.epoch + 1);
-        if !kid.is_of_epoch(next) || self.epochs.ahead.len() >= MAX_AHEAD {
+        let soon = (next..next + AHEAD_EPOCHS).any(|epoch| kid.is_of_epoch(epoch));
+        if !soon || self.epochs.ahead.len() >= MAX_AHEAD {
             self.counters.unknown_key += 1;
             return;
         }
-        let until = now.mono + AHEAD;
-        self.epochs.ahead.push_back(Ahead { until, from, how, bytes: bytes.clone() });
+        self.epochs.ahead.push_back(frame);
     }
 
-    /// Frames that came before their epoch's commit.
+    /// Frames that came before their epoch's commit; those of later epochs go on waiting.
     pub(super) fn open_waiting(&mut self, now: Now) {
         for ahead in std::mem::take(&mut self.epochs.ahead) {
             if ahead.until > now.mono {
-                self.open(ahead.from, ahead.how, &ahead.bytes, now);
+                self.open(ahead, now);
             }
         }
     }

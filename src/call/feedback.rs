@@ -8,6 +8,7 @@ use super::*;
 use crate::media::frame::Want;
 use crate::media::rate::estimator::{Estimator, Feedback as Freshness, SOUNDLESS, Turn, is_sound};
 use crate::media::rate::line;
+use crate::media::rate::path::PathSeen;
 use crate::media::rate::redundancy::{Deep, Fates, Repeats, affordable};
 use crate::wire::control::MemberMessage;
 use crate::wire::link::Send;
@@ -369,10 +370,10 @@ impl Call {
         }
     }
 
-    pub(super) fn note_round_trip(&mut self, link: LinkId, rtt: Duration, shortest: Duration) {
+    pub(super) fn note_path(&mut self, link: LinkId, seen: PathSeen, now: Now) {
         let member = self.links.get(&link).and_then(LinkState::member);
         if let Some(feedback) = member.and_then(|member| self.peers.feedback(member)) {
-            feedback.estimator.on_round_trip(rtt, shortest);
+            feedback.estimator.on_path(seen, now.mono);
         }
     }
 
@@ -452,7 +453,12 @@ impl Call {
         for entry in report.entries.iter().filter(|e| feedback.estimator.awaits(e.kid, e.ctr)) {
             feedback.fates.arrived(entry.kid, entry.ctr);
         }
+        let silent = feedback.estimator.feedback(now.mono) != Freshness::Fresh;
         let turn = feedback.estimator.on_report(report, now.mono);
+        if silent {
+            // It is back and sees nothing: pictures for it not in a moment, but now.
+            self.event(Event::Budgets);
+        }
         if let Some(turn) = turn {
             self.peers.turn(from, turn, now.mono);
         }

@@ -76,8 +76,8 @@ pub(super) struct Peer {
     pub(super) moved: Instant,
     /// It has not been told about us since it took its seat.
     pub(super) fresh: bool,
-    /// It is an epoch ahead of us, and said so.
-    pub(super) early_ack: Option<Ack>,
+    /// It is ahead of us, and said so of each epoch.
+    pub(super) early_acks: VecDeque<Ack>,
     /// It said goodbye: not waited for.
     pub(super) parted: bool,
     /// Lost: not looked at again before this.
@@ -111,7 +111,7 @@ impl Peer {
             apart: None,
             moved: now,
             fresh: true,
-            early_ack: None,
+            early_acks: VecDeque::new(),
             parted: false,
             look: now,
         }

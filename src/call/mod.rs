@@ -279,8 +279,8 @@ impl Call {
                 Ok(())
             }
             Input::User(command) => self.command(command, now, rng),
-            Input::RoundTrip(link, rtt, shortest) => {
-                self.note_round_trip(link, rtt, shortest);
+            Input::Path(link, seen) => {
+                self.note_path(link, seen, now);
                 Ok(())
             }
             Input::Accepted(link) => {

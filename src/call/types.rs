@@ -6,6 +6,7 @@ use crate::identity::words::{CallWords, WordsInput};
 use crate::identity::{DisplayName, Fingerprint, IdentityPublic, IssueError};
 use crate::invite::Invite;
 use crate::media::frame::{Coded, Want};
+use crate::media::rate::path::PathSeen;
 use crate::seal::Receipt;
 use crate::time::Wall;
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, MemberId, Send};
@@ -86,8 +87,8 @@ pub enum Input {
     Woke,
     /// The user, or a script, wants something.
     User(Command),
-    /// A connection's round trip, smoothed, and the shortest of its present path.
-    RoundTrip(LinkId, Duration, Duration),
+    /// What a connection shows of its path.
+    Path(LinkId, PathSeen),
     /// A connection came in; its events follow under this number.
     Accepted(LinkId),
     /// A dialling ended without a connection.

@@ -305,18 +305,19 @@ Examples:
   facetty loopback clean --real-time                real sockets and clock
   facetty loopback soak --seconds 8h                a long call: is anything left behind?
   facetty loopback --suite                          all scenarios, as many at once as there are cores:
-                                                    the table in the README")]
+                                                    the table in the README
+  facetty loopback --suite --real-time              by the clock, what can be played so")]
 pub(super) struct LoopbackArgs {
     /// A scenario file, or the name of a built-in one
     #[arg(value_name = "SCENARIO", default_value = "clean")]
     pub scenario: String,
 
     /// All built-in scenarios, and a table of what came out
-    #[arg(long, conflicts_with_all = ["scenario", "seconds", "real_time", "tap"])]
+    #[arg(long, conflicts_with_all = ["scenario", "seconds", "tap"])]
     pub suite: bool,
 
     /// With --suite: no more than 15 s of each, where nothing happens later
-    #[arg(long, requires = "suite")]
+    #[arg(long, requires = "suite", conflicts_with = "real_time")]
     pub quick: bool,
 
     /// Seed of network and patterns, instead of the scenario's (keys are never seeded)

@@ -6,8 +6,8 @@ use crate::app::options::{Base, LoopbackOptions, Scenario, SuiteOptions};
 
 pub(super) fn run(args: LoopbackArgs, base: Base) -> Result<Exit, Failure> {
     if args.suite {
-        let (quick, seed, json) = (args.quick, args.seed, args.json);
-        return crate::app::run::suite(SuiteOptions { quick, seed, json });
+        let LoopbackArgs { quick, seed, real_time, json, .. } = args;
+        return crate::app::run::suite(SuiteOptions { quick, seed, real_time, json });
     }
     crate::app::run::loopback(LoopbackOptions {
         base,

@@ -191,7 +191,7 @@ impl Side for AudioSide {
             self.tick = now.mono;
         }
         if behind > STOOD_STILL {
-            self.engine.stood_still();
+            self.engine.stood_still(now.mono);
         }
         while self.tick <= now.mono {
             self.tick += TICK;

@@ -13,6 +13,7 @@ use crate::media::engine::audio::AudioSettings;
 use crate::media::frame::{Coded, Size, Want};
 use crate::media::rate;
 use crate::media::rate::estimator::Feedback as Freshness;
+use crate::media::rate::path::PathSeen;
 use crate::time::Now;
 use crate::transport::{DialError, Endpoint, Full, Link};
 use crate::wire::link::{LinkDown, LinkEvent, LinkId, MemberId, close};
@@ -35,10 +36,8 @@ const SMALL: Size = Size::new(80, 48);
 /// The wall clock may run this much ahead of the monotonic one between two looks, in ms; more
 /// means that the machine slept.
 const SLEPT_MS: u64 = 3000;
-/// From so many others on, packets of sound are 40 ms long …
+/// From so many others on, packets of sound are 40 ms long.
 const MANY: usize = 4;
-/// … and from so many on 60.
-const CROWD: usize = 7;
 /// Loss that sound is prepared for while a path is new, in per cent: enough for Opus to make room for
 /// coarse copies of speech at 20 kbit/s (none at 5).
 const UNKNOWN_LOSS_PCT: u8 = 20;
@@ -444,7 +443,8 @@ impl Node {
     fn apply_budgets(&mut self, now: Now) {
         for (_, id) in self.call.view_links() {
             if let Some(stats) = self.links.get(&id).map(Link::stats) {
-                self.input(Input::RoundTrip(id, stats.rtt, stats.shortest_rtt));
+                let (rtt, shortest, carries) = (stats.rtt, stats.shortest_rtt, stats.carries_bps);
+                self.input(Input::Path(id, PathSeen { rtt, shortest, carries }));
             }
         }
         let budgets = self.call.budgets(now.mono);
@@ -489,11 +489,9 @@ impl Node {
                 audio.millis = audio.millis.max(40);
             }
             // Everybody gets packets of their own: the more there are, the more their headers weigh.
-            audio.millis = audio.millis.max(match peers.len() {
-                0..MANY => 0,
-                MANY..CROWD => 40,
-                CROWD.. => 60,
-            });
+            if peers.len() >= MANY {
+                audio.millis = audio.millis.max(40);
+            }
             self.audio.send(AudioMessage::Budget(audio), now);
         }
         self.video_out.send(VideoOutMessage::Peers(peers), now);

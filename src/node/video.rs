@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(4);
 const BLACK: Size = Size::new(320, 192);
 /// Changes of the wanted size are noticed within this time.
 const WANTS: Duration = Duration::from_millis(100);
+/// Nothing done for so long: this process stood still.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// Members whose connection has handed over its last frame: encoding for others would only queue.
 pub(super) type Ready = Arc<Mutex<BTreeSet<MemberId>>>;
@@ -241,6 +243,8 @@ pub(super) struct VideoIn {
     seen: BTreeSet<MemberId>,
     next_wants: Instant,
     next_stats: Instant,
+    /// When anything was last done here.
+    seen_at: Instant,
 }
 
 impl VideoIn {
@@ -253,7 +257,16 @@ impl VideoIn {
             seen: BTreeSet::new(),
             next_wants: origin,
             next_stats: origin,
+            seen_at: origin,
         }
+    }
+
+    /// There is something to do all the time ([`WANTS`]): a longer pause means that this process stood still.
+    fn look_for_stall(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.seen_at) > STOOD_STILL {
+            self.receivers.values_mut().for_each(|receiver| receiver.stood_still(now));
+        }
+        self.seen_at = now;
     }
 
     fn show(&mut self, who: MemberId, frame: Arc<RawFrame>, now: Now, out: &mut Vec<VideoEvent>) {
@@ -299,6 +312,7 @@ impl Side for VideoIn {
     type Event = VideoEvent;
 
     fn handle(&mut self, message: VideoInMessage, now: Now, out: &mut Vec<VideoEvent>) {
+        self.look_for_stall(now.mono);
         match message {
             VideoInMessage::Coded(from, coded) => {
                 if let Some(receiver) = self.receivers.get_mut(&from) {
@@ -351,6 +365,7 @@ impl Side for VideoIn {
     }
 
     fn step(&mut self, now: Now, out: &mut Vec<VideoEvent>) {
+        self.look_for_stall(now.mono);
         self.pump(now, out);
         if let Some(sink) = &mut self.sink
             && sink.due().is_some_and(|t| t <= now.mono)

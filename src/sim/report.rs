@@ -274,7 +274,8 @@ pub struct QuarterDirection {
     pub to: String,
     /// From whom.
     pub from: String,
-    /// Median of the sound's latency, in ms.
+    /// Lower quartile of the sound's latency, in ms: what adds up lifts it, whatever share of a quarter is
+    /// rough. (The median lies between two waits where that is half of it.)
     pub sound_ms: f64,
     /// Sound made up, in percent.
     pub concealed_pct: f64,

@@ -9,6 +9,7 @@ use super::limits::{
     WINDOW_BEFORE,
 };
 use super::link::Link;
+use super::pace::Writers;
 use super::tls::{self, TlsConfigs};
 use crate::secret::Secret;
 use crate::wire::link::close;
@@ -43,6 +44,7 @@ struct Inner {
     /// Dialling may ask the system for a route first.
     system_socket: bool,
     incoming: tokio::sync::Mutex<mpsc::Receiver<Link>>,
+    writers: Writers,
     accepting: Option<AbortHandle>,
 }
 
@@ -73,13 +75,16 @@ impl Endpoint {
             .map_err(no_socket)?;
 
         let (found, incoming) = mpsc::channel(STRANGERS);
+        let writers = Writers::default();
         let tls_server = TlsConfigs { client: tls.client.clone(), server: tls.server.clone() };
         let accepting = options.accept.then(|| {
-            let task = accept_all(quic.clone(), tls_server, options.clone(), found);
+            let task =
+                accept_all(quic.clone(), tls_server, options.clone(), writers.clone(), found);
             tokio::spawn(task).abort_handle()
         });
         let incoming = tokio::sync::Mutex::new(incoming);
-        Ok(Self(Arc::new(Inner { quic, tls, options, system_socket, incoming, accepting })))
+        let inner = Inner { quic, tls, options, system_socket, incoming, writers, accepting };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The local address of the socket.
@@ -104,7 +109,7 @@ impl Endpoint {
             .map_err(|e| DialError::connect(addr, e))?;
         let connection = connecting.await.map_err(|e| DialError::connection(addr, e))?;
         let authenticate_by = Instant::now() + self.0.options.authenticate_within;
-        Link::start(connection, true, rate, None, authenticate_by)
+        Link::start(connection, true, rate, self.0.writers.clone(), None, authenticate_by)
             .ok_or_else(|| DialError::Misbehaved { addr, why: "it shows no Ed25519 key".into() })
     }
 
@@ -190,6 +195,7 @@ async fn accept_all(
     quic: quinn::Endpoint,
     tls: TlsConfigs,
     options: EndpointOptions,
+    writers: Writers,
     found: mpsc::Sender<Link>,
 ) {
     let strangers = Arc::new(Strangers::default());
@@ -208,13 +214,11 @@ async fn accept_all(
         let authenticate_by = Instant::now() + options.authenticate_within;
         let (config, rate) = server_config(&tls, &options);
         let Ok(connecting) = incoming.accept_with(Arc::new(config)) else { continue };
-        let found = found.clone();
+        let (found, writers) = (found.clone(), writers.clone());
         tokio::spawn(async move {
             let Ok(Ok(connection)) = timeout_at(authenticate_by, connecting).await else { return };
-            let Some(link) = Link::start(connection, false, rate, Some(place), authenticate_by)
-            else {
-                return;
-            };
+            let link = Link::start(connection, false, rate, writers, Some(place), authenticate_by);
+            let Some(link) = link else { return };
             if let Err(mpsc::error::TrySendError::Full(link)) = found.try_send(link) {
                 link.close(close::TIMEOUT);
             }

@@ -5,7 +5,8 @@ use super::endpoint::Place;
 use super::error::{Full, down};
 use super::inbox::Inbox;
 use super::limits::{CONTROL_AFTER, CONTROL_BEFORE, FRAMES_IN, WINDOW_AFTER};
-use super::send::{ControlOut, FramesOut, Pace};
+use super::pace::{Pace, Writers};
+use super::send::{ControlOut, FramesOut};
 use super::tls::{EXPORTER, ed25519_of_spki};
 use super::{receive, send};
 use crate::wire::link::{self as wire, LinkDown, LinkEvent, LinkUp, close};
@@ -32,6 +33,9 @@ pub struct LinkStats {
     pub rtt: Duration,
     /// Shortest round-trip time of the present path; zero before the first.
     pub shortest_rtt: Duration,
+    /// What the present path was seen to carry while it was full, in bit/s, IP and UDP headers not
+    /// counted; `None` if nothing has filled it.
+    pub carries_bps: Option<u64>,
     /// UDP datagrams sent.
     pub tx_packets: u64,
     /// Bytes of UDP payload sent.
@@ -92,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) control: ControlOut,
     pub(crate) frames: FramesOut,
     pub(crate) rate: Arc<SharedRate>,
+    pub(crate) writers: Writers,
     pub(crate) counters: Counters,
     pub(crate) runtime: tokio::runtime::Handle,
     authenticated: AtomicBool,
@@ -116,6 +121,7 @@ impl Link {
         connection: quinn::Connection,
         dialled: bool,
         rate: Arc<SharedRate>,
+        writers: Writers,
         place: Option<Place>,
         authenticate_by: Instant,
     ) -> Option<Self> {
@@ -131,6 +137,7 @@ impl Link {
             control: ControlOut::default(),
             frames: FramesOut::default(),
             rate,
+            writers,
             counters: Counters::default(),
             runtime: tokio::runtime::Handle::current(),
             authenticated: AtomicBool::new(false),
@@ -208,6 +215,7 @@ impl Link {
         LinkStats {
             rtt: quic.path.rtt,
             shortest_rtt: self.shared.rate.shortest_rtt().unwrap_or_default(),
+            carries_bps: self.shared.rate.carries(),
             tx_packets: quic.udp_tx.datagrams,
             tx_bytes: quic.udp_tx.bytes,
             rx_packets: quic.udp_rx.datagrams,

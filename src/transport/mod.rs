@@ -16,6 +16,7 @@ mod error;
 mod inbox;
 mod limits;
 mod link;
+mod pace;
 mod receive;
 mod send;
 mod tls;

@@ -3,6 +3,7 @@
 use super::error::Full;
 use super::limits::{CONTROL_AFTER, CONTROL_QUEUE, FRAME, FRAMES_OUT};
 use super::link::{Shared, count};
+use super::pace::{Pace, Path, Picture, Portions, allowed};
 use crate::wire::link::{LinkDown, close};
 use bytes::Bytes;
 use quinn::{SendDatagramError, SendStream, VarInt, WriteError};
@@ -19,18 +20,21 @@ const PORTION_EVERY: Duration = Duration::from_millis(5);
 const NARROW: u64 = 800_000;
 /// … so that portions are what the rate carries in this time …
 const NARROW_EVERY: Duration = Duration::from_millis(30);
-/// … but no smaller than this: every packet has headers.
+/// … but no smaller than this: every packet has headers …
 const NARROW_PORTION: usize = 400;
-/// The same of a long control message.
-const CONTROL_EVERY: Duration = Duration::from_millis(8);
+/// … of so many bytes.
+const HEADERS: usize = 58;
+/// What is left to the sound meanwhile, in bit/s: 12 kbit/s of Opus in packets of 40 ms.
+const SOUND: u64 = 24_000;
+/// However little the rate is, the rest of a frame goes after this.
+const NARROW_LONGEST: Duration = Duration::from_millis(200);
+/// A picture goes to everybody at the same time, and no path alone shows what a line carries that all of
+/// them share: from so many on …
+const MANY: usize = 4;
+/// … each takes no more than this part of what is left on a narrow one.
+const SHARE: u64 = 2;
 /// Smallest portion: two packets.
 const PORTION: usize = 2 * 1200;
-/// Smallest portion of a control message in the time between two: 1 Mbit/s. With eight people on
-/// 10 Mbit/s up that leaves room for the sound of each.
-const GENTLE_PORTION: usize = 1000;
-/// Smallest portion of an urgent control message, in the same time as any other: 4.8 Mbit/s. Faster
-/// would only fill small queues on the way; what it delays can't be used before it anyway.
-const URGENT_PORTION: usize = 2 * PORTION;
 /// Reset codes of frame streams; for traces only, nobody acts on them.
 const EXPIRED: VarInt = VarInt::from_u32(1);
 const SUPERSEDED: VarInt = VarInt::from_u32(2);
@@ -40,15 +44,6 @@ const SUPERSEDED: VarInt = VarInt::from_u32(2);
 pub(crate) struct ControlOut {
     queue: Mutex<VecDeque<(Bytes, Pace)>>,
     ready: Notify,
-}
-
-/// How fast a long control message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// The sound behind it must not be late.
-    Gentle,
-    /// The sound behind it waits for it.
-    Urgent,
 }
 
 /// Frames under way: number → the signal to give it up.
@@ -92,15 +87,17 @@ pub(crate) fn control(shared: &Shared, message: Bytes, pace: Pace) -> Result<(),
 pub(crate) async fn control_writer(shared: &Shared, mut stream: SendStream) {
     // Control goes before every frame.
     let _ = stream.set_priority(i32::MAX);
+    let mut portions = Portions::new(&shared.writers);
     loop {
         let next = lock(&shared.control.queue).pop_front();
         let Some((message, pace)) = next else {
             shared.control.ready.notified().await;
             continue;
         };
-        let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let length = Bytes::copy_from_slice(&length);
-        match write_control(shared, &mut stream, length, message, pace).await {
+        portions.begin(pace);
+        let written = write_control(shared, &mut stream, message, &mut portions).await;
+        portions.end();
+        match written {
             Ok(()) => {}
             // The connection is gone; whoever drives the link knows why.
             Err(WriteError::ConnectionLost(_)) => return std::future::pending().await,
@@ -114,29 +111,26 @@ pub(crate) async fn control_writer(shared: &Shared, mut stream: SendStream) {
 async fn write_control(
     shared: &Shared,
     stream: &mut SendStream,
-    length: Bytes,
     mut message: Bytes,
-    pace: Pace,
+    portions: &mut Portions,
 ) -> Result<(), WriteError> {
-    let first = message.split_to(control_portion(shared.rate.get(), pace).min(message.len()));
+    let mut next = || {
+        let rtt = shared.connection.rtt();
+        let path = Path { rate: shared.rate.get(), rtt, shortest: shared.rate.shortest_rtt() };
+        portions.next(path, Instant::now())
+    };
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let length = Bytes::copy_from_slice(&length);
+    let (bytes, mut every) = next();
+    let first = message.split_to(bytes.min(message.len()));
     stream.write_all_chunks(&mut [length, first]).await?;
     while !message.is_empty() {
-        sleep(CONTROL_EVERY).await;
-        let portion = message.split_to(control_portion(shared.rate.get(), pace).min(message.len()));
-        stream.write_chunk(portion).await?;
+        sleep(every).await;
+        let (bytes, then) = next();
+        every = then;
+        stream.write_chunk(message.split_to(bytes.min(message.len()))).await?;
     }
     Ok(())
-}
-
-/// What the rate allows in the time to the next portion – gentle: seven tenths of it, for the rest
-/// is the sound's and the pictures' –, and at least 1 Mbit/s (urgent: 4.8): a change of the group
-/// must not wait for an estimate that knows of little traffic only.
-fn control_portion(bits_per_second: u64, pace: Pace) -> usize {
-    let whole = allowed(bits_per_second, CONTROL_EVERY);
-    match pace {
-        Pace::Gentle => (whole / 10 * 7).max(GENTLE_PORTION),
-        Pace::Urgent => whole.max(URGENT_PORTION),
-    }
 }
 
 /// Hands over one datagram; when the buffer is full, the oldest waiting one is dropped.
@@ -230,8 +224,13 @@ async fn write_frame(
     let Ok(stream) = shared.connection.open_uni().await else { return false };
     let stream = slot.insert(stream);
     let _ = stream.set_priority(priority);
+    let mut large = None;
     loop {
-        let (portion, every) = portion(shared.rate.get());
+        let together = large.as_ref().map_or(0, Picture::together);
+        let (portion, every) = portion(shared.rate.get(), together);
+        if bytes.len() > portion && large.is_none() {
+            large = Some(Picture::begin(&shared.writers));
+        }
         let portion = bytes.split_to(portion.min(bytes.len()));
         if stream.write_chunk(portion).await.is_err() {
             return false;
@@ -241,24 +240,22 @@ async fn write_frame(
         }
         sleep(every).await;
     }
+    drop(large);
     stream.finish().is_ok() && matches!(stream.stopped().await, Ok(None))
 }
 
 /// How much to write at once, and how long after it the next: twice what the rate allows, at least two
-/// packets; what the rate allows where that is little.
-fn portion(bits_per_second: u64) -> (usize, Duration) {
+/// packets; where that is little, what the rate allows beside the sound, headers counted.
+fn portion(bits_per_second: u64, together: usize) -> (usize, Duration) {
     if bits_per_second >= NARROW {
         let portion = allowed(bits_per_second.saturating_mul(2), PORTION_EVERY).max(PORTION);
         return (portion, PORTION_EVERY);
     }
-    let portion = allowed(bits_per_second, NARROW_EVERY);
-    (portion.clamp(NARROW_PORTION, PORTION), NARROW_EVERY)
-}
-
-/// Bytes in this time.
-fn allowed(bits_per_second: u64, time: Duration) -> usize {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    usize::try_from(bits_per_second.saturating_mul(millis) / 8_000).unwrap_or(usize::MAX)
+    let left = bits_per_second.saturating_sub(SOUND).max(bits_per_second / 2).max(1);
+    let left = if together >= MANY { left / SHARE } else { left };
+    let portion = allowed(left, NARROW_EVERY).clamp(NARROW_PORTION, PORTION);
+    let every = Duration::from_micros((portion + HEADERS) as u64 * 8_000_000 / left);
+    (portion, every.min(NARROW_LONGEST))
 }
 
 #[cfg(test)]
@@ -276,13 +273,21 @@ mod tests {
 
     #[test]
     fn a_portion_is_two_packets_unless_the_rate_allows_more_or_less() {
-        let (at_once, ms) = (|rate| portion(rate).0, Duration::from_millis);
+        let (at_once, ms) = (|rate| portion(rate, 1).0, Duration::from_millis);
         assert_eq!((at_once(0), at_once(64_000)), (400, 400));
-        assert_eq!((portion(140_000), portion(600_000)), ((525, ms(30)), (2_250, ms(30))));
-        assert_eq!((portion(800_000), at_once(8_000_000)), ((2_400, ms(5)), 10_000));
-        let control =
-            |rate| (control_portion(rate, Pace::Gentle), control_portion(rate, Pace::Urgent));
-        assert_eq!((control(0), control(8_000_000)), ((1000, 4800), (5600, 8000)));
+        let per_second = |rate| {
+            let (bytes, every) = portion(rate, 1);
+            (bytes + HEADERS) as u64 * 8_000_000 / every.as_micros() as u64
+        };
+        assert_eq!((at_once(140_000), at_once(600_000)), (435, 2_160));
+        assert_eq!((per_second(140_000), per_second(64_000)), (116_000, 40_000));
+        assert_eq!((portion(0, 1), per_second(30_000)), ((400, ms(200)), 18_320));
+        let beside = |others: usize| {
+            let (bytes, every) = portion(140_000, 1 + others);
+            (bytes + HEADERS) as u64 * 8_000_000 / every.as_micros() as u64
+        };
+        assert_eq!((beside(2), beside(3), beside(14)), (116_000, 58_000, 58_000));
+        assert_eq!((portion(800_000, 1), at_once(8_000_000)), ((2_400, ms(5)), 10_000));
         assert_eq!(at_once(u64::MAX), usize::try_from(u64::MAX / 8_000).unwrap_or(usize::MAX));
     }
 }

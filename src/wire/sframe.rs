@@ -82,7 +82,8 @@ impl StreamKind {
 }
 
 /// The KID: stream (2 bits) ‖ leaf (6 bits) ‖ epoch mod 16 (4 bits), RFC 9605 §5.2 with the stream
-/// as context. Unique because no more than three epochs live at once.
+/// as context. Unique because no more than eight epochs live at once, and frames wait for no more than
+/// four to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid {
     /// What the frame carries.

@@ -74,6 +74,8 @@ struct World {
     held: Vec<(usize, usize, Input)>,
     /// Own mistakes of participants (a knock that can't be granted) are expected.
     forgive: bool,
+    /// How much longer control messages take from one to another: a queue of large ones.
+    clogged: BTreeMap<(usize, usize), Duration>,
 }
 
 fn config(name: &str, admit: Admit) -> CallConfig {
@@ -137,6 +139,7 @@ impl World {
             since: BTreeMap::new(),
             held: Vec::new(),
             forgive: false,
+            clogged: BTreeMap::new(),
         }
     }
 
@@ -214,8 +217,10 @@ impl World {
     }
 
     fn later(&mut self, from: usize, to: usize, what: Input) {
+        let control = matches!(what, Input::Link(_, LinkEvent::Control(_)));
+        let queue = self.clogged.get(&(from, to)).filter(|_| control).copied().unwrap_or_default();
         self.order += 1;
-        self.queue.push((self.now.mono + DELAY, self.order, from, to, what));
+        self.queue.push((self.now.mono + DELAY + queue, self.order, from, to, what));
     }
 
     fn is_cut(&self, a: usize, b: usize) -> bool {

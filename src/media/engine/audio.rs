@@ -142,8 +142,8 @@ impl AudioEngine {
 
     /// This machine stood still for a while: what waited is left out, and playing begins anew with what
     /// comes.
-    pub fn stood_still(&mut self) {
-        self.members.values_mut().for_each(Voice::stood_still);
+    pub fn stood_still(&mut self, now: Instant) {
+        self.members.values_mut().for_each(|voice| voice.stood_still(now));
     }
 
     /// Forgets a member who left.

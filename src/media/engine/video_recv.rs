@@ -20,6 +20,13 @@ const QUEUE: usize = 32;
 const QUEUE_BYTES: usize = 1 << 20;
 /// Pictures so long behind their sound are not shown at all.
 const STALE: Duration = Duration::from_secs(1);
+/// In the first moment after this process stood still …
+const BACK: Duration = Duration::from_millis(500);
+/// … what came so long after its time is from before.
+const PAST: Duration = Duration::from_millis(300);
+/// After so long without a picture the first one is shown as soon as it is there: to see anybody again is
+/// worth more than a moment of lip sync. So is the first one ever.
+const LONG_FROZEN: Duration = Duration::from_secs(1);
 /// How long a missing frame is waited for when the round trip isn't known.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// How often a keyframe is asked for again while none comes.
@@ -86,6 +93,9 @@ pub struct VideoRecv {
     ask: bool,
     /// How the sound played at the last step: local time at which media time zero was heard.
     sound: Option<Instant>,
+    /// This process stood still: until when pictures may be from before, and when media time zero came by the
+    /// fastest way then.
+    stalled: Option<(Instant, Instant)>,
     /// The moment of the last step.
     now: Instant,
     /// Since when something is missing.
@@ -112,6 +122,7 @@ impl VideoRecv {
             asked: None,
             ask: false,
             sound: None,
+            stalled: None,
             now,
             missing: None,
             stats: VideoRecvStats::default(),
@@ -126,6 +137,11 @@ impl VideoRecv {
     pub fn set_round_trip(&mut self, rtt: Duration) {
         let repaired = rtt * 3 / 2 + Duration::from_millis(40);
         self.patience = repaired.clamp(Duration::from_millis(80), Duration::from_millis(400));
+    }
+
+    /// This process stood still until `now`.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.stalled = self.sync.fastest().map(|zero| (now + BACK, zero));
     }
 
     /// A frame arrived. Call [`VideoRecv::step`] next. Cover is not looked at.
@@ -240,7 +256,11 @@ impl VideoRecv {
 
     fn due_of(&self, at: MediaTime, now: Instant) -> Due {
         // Without sound there is nothing to be in time with: the shortest delay wins.
-        self.sound.map_or(Due::At(now), |_| self.sync.due(at, now))
+        let frozen = self.painted.is_none_or(|at| now.saturating_duration_since(at) > LONG_FROZEN);
+        match self.sound {
+            Some(_) if !frozen => self.sync.due(at, now),
+            _ => Due::At(now),
+        }
     }
 
     /// Decodes what is due and returns the newest picture of it. `sound`: the local instant at
@@ -275,20 +295,26 @@ impl VideoRecv {
                 }
             }
         }
-        if let (Some(picture), Some(zero)) = (&newest, self.sync.zero()) {
-            // What was waiting while this machine stood still is decoded, for what follows builds on
-            // it, but nobody wants to see it any more.
-            let due = zero.checked_add(Duration::from_micros(picture.at.0.min(1 << 50)));
-            if due.is_some_and(|due| now.saturating_duration_since(due) > STALE) {
-                self.stats.superseded += 1;
-                newest = None;
-            }
+        // What was waiting while this machine stood still is decoded, for what follows builds on it, but
+        // nobody wants to see it any more.
+        if newest.as_ref().is_some_and(|picture| self.is_history(picture.at, now)) {
+            self.stats.superseded += 1;
+            newest = None;
         }
         if let Some(picture) = &newest {
             self.stats.size = Some(picture.size);
             self.count_shown(now);
         }
         newest
+    }
+
+    fn is_history(&self, at: MediaTime, now: Instant) -> bool {
+        let since = |zero: Instant, limit: Duration| {
+            let then = zero.checked_add(Duration::from_micros(at.0.min(1 << 50)));
+            then.is_some_and(|then| now.saturating_duration_since(then) > limit)
+        };
+        self.sync.zero().is_some_and(|zero| since(zero, STALE))
+            || self.stalled.is_some_and(|(until, zero)| now < until && since(zero, PAST))
     }
 
     fn decode(&mut self, frame: &CodedVideo) -> Result<Option<RawFrame>, CodecError> {
@@ -417,14 +443,17 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_waits_for_its_sound() {
+    fn a_picture_waits_for_its_sound_except_the_first() {
         let (mut recv, start) = recv();
-        // Sound of media time zero is heard 900 ms before the start: time 1.0 s is due at +100 ms.
+        // Sound of media time zero is heard 900 ms before the start: time 1.0 s is due at +100 ms, the
+        // next picture 40 ms later.
         let sound = start.checked_sub(ms(900));
         recv.push(frame(0, true), start);
-        assert_eq!(recv.step(start + ms(99), sound), None);
-        assert_eq!(recv.due(), Some(start + ms(100)));
-        assert!(recv.step(start + ms(100), sound).is_some());
+        assert!(recv.step(start, sound).is_some());
+        recv.push(frame(1, false), start + ms(40));
+        assert_eq!(recv.step(start + ms(139), sound), None);
+        assert_eq!(recv.due(), Some(start + ms(140)));
+        assert!(recv.step(start + ms(140), sound).is_some());
     }
 
     #[test]
@@ -441,6 +470,32 @@ mod tests {
         recv.push(fresh, later + ms(10));
         assert!(recv.step(later + ms(10), sound).is_some());
         assert!(!recv.needs_keyframe());
+    }
+
+    #[test]
+    fn what_piled_up_while_the_process_stood_still_is_not_shown_and_the_next_one_is_at_once() {
+        let (mut recv, start) = recv();
+        let sound = start.checked_sub(ms(900));
+        recv.push(frame(0, true), start);
+        assert!(recv.step(start + ms(100), sound).is_some());
+        let later = start + ms(3000);
+        recv.stood_still(later);
+        // Captured two seconds ago, and half a second: its sound would have been heard after 100 ms.
+        for (number, age) in [(1, 2000), (2, 500)] {
+            let mut old = frame(number, false);
+            old.at = MediaTime((4000 - age) * 1000);
+            recv.push(old, later);
+            assert_eq!(recv.step(later, sound), None, "{age}");
+        }
+        let mut fresh = frame(3, false);
+        fresh.at = MediaTime(3_990_000);
+        recv.push(fresh, later + ms(10));
+        assert!(recv.step(later + ms(10), sound).is_some(), "and not when its sound is heard");
+        let mut next = frame(4, false);
+        next.at = MediaTime(4_030_000);
+        recv.push(next, later + ms(50));
+        assert_eq!(recv.step(later + ms(50), sound), None, "that one waits for its sound");
+        assert_eq!(recv.due(), Some(later + ms(130)));
     }
 
     #[test]

@@ -95,8 +95,8 @@ impl Voice {
     }
 
     /// What waits is not the present any more.
-    pub(super) fn stood_still(&mut self) {
-        self.jitter.stood_still();
+    pub(super) fn stood_still(&mut self, now: Instant) {
+        self.jitter.stood_still(now);
         self.queue.clear();
         self.past.clear();
         (self.zero, self.made_up, self.playing) = (None, false, false);

@@ -26,6 +26,15 @@ const FEW: usize = 25;
 /// much again as was seen.
 const BEGINNING: Duration = Duration::from_secs(2);
 const TIMES_MEAN: u32 = 4;
+/// A path's beginning, with handshakes, changes of the group and first keyframes, is not how it goes on:
+/// it is forgotten when it has become so much calmer …
+const CALMER: u32 = 3;
+/// … for so long …
+const CALM: Duration = Duration::from_secs(2);
+/// … a second time for so long: a path with a queue every three seconds goes on like that …
+const CALM_AGAIN: Duration = Duration::from_secs(3);
+/// … in its first seconds. Later a calm while tells nothing.
+const FIRST: Duration = Duration::from_secs(9);
 
 /// Packets of one second, more or less: one hump of the delay, and what it leaves …
 const HUMP: Duration = Duration::from_secs(1);
@@ -40,6 +49,12 @@ const EVERY: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread {
     seen: VecDeque<(Instant, u8)>,
+    /// When the first packet came, ever.
+    began: Option<Instant>,
+    /// Its beginning was forgotten.
+    forgot: bool,
+    /// Its beginning is over.
+    begun: bool,
     bins: Vec<u16>,
     most: Duration,
     thought: Option<Instant>,
@@ -52,14 +67,24 @@ impl Spread {
         let bin = (late.as_micros() / BIN.as_micros()).min(BINS as u128 - 1) as u8;
         self.seen.push_back((now, bin));
         self.bins[usize::from(bin)] += 1;
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let began = *self.began.get_or_insert(now);
+        let due = self.thought.is_none_or(|at| since(at) >= EVERY);
+        let mut forgotten = 0;
+        if !self.begun && due && since(began) > 2 * CALM {
+            let calm = if self.forgot { CALM_AGAIN } else { CALM };
+            forgotten = self.beginning_that_is_over(now - calm);
+            self.forgot |= forgotten > 0;
+            self.begun = since(began) > FIRST;
+        }
         while let Some((at, bin)) = self.seen.front().copied()
-            && (self.seen.len() > MOST || now.saturating_duration_since(at) > WINDOW)
+            && (self.seen.len() > MOST || since(at) > WINDOW || forgotten > 0)
         {
+            forgotten = forgotten.saturating_sub(1);
             self.seen.pop_front();
             self.bins[usize::from(bin)] -= 1;
         }
-        let old = |at: Instant| now.saturating_duration_since(at) >= EVERY;
-        if self.seen.len() < 4 * FEW || self.thought.is_none_or(old) {
+        if self.seen.len() < 4 * FEW || due {
             self.thought = Some(now);
             self.most = self.think(now);
         }
@@ -72,14 +97,25 @@ impl Spread {
         self.most
     }
 
+    /// How many packets came before `end`, if those since were so much less late that these tell nothing.
+    fn beginning_that_is_over(&self, end: Instant) -> usize {
+        let first = self.seen.iter().take_while(|(at, _)| *at < end).count();
+        let sum = |seen: &mut dyn Iterator<Item = &(Instant, u8)>| -> u32 {
+            seen.map(|(_, bin)| u32::from(*bin)).sum()
+        };
+        let (before, since) = (first as u32, (self.seen.len() - first) as u32);
+        let late = sum(&mut self.seen.iter().take(first)) * since;
+        let now = sum(&mut self.seen.iter().skip(first)) * before;
+        if since >= FEW as u32 && late > CALMER * now { first } else { 0 }
+    }
+
     fn think(&self, now: Instant) -> Duration {
         let seen = self.seen.len();
         if seen < FEW {
             return Duration::ZERO;
         }
         let all = quantile(&self.bins, seen, LATE);
-        let first = self.seen.front().map_or(now, |(at, _)| *at);
-        if now.saturating_duration_since(first) < BEGINNING {
+        if self.began.is_none_or(|at| now.saturating_duration_since(at) < BEGINNING) {
             let sum: u32 = self.seen.iter().map(|(_, bin)| u32::from(*bin)).sum();
             let expected = BIN * (sum * TIMES_MEAN) / seen as u32;
             return all.max(expected.min(all * 3 / 2)).min(BIN * BINS as u32);
@@ -177,6 +213,24 @@ mod tests {
             calm.add(ms(3), t0 + ms(20 * i));
         }
         assert_eq!(calm.most(), BIN);
+    }
+
+    #[test]
+    fn a_rough_beginning_is_over_after_some_seconds_and_a_rough_path_is_not() {
+        let run = |rough_until: u64| {
+            let (t0, mut spread) = (Instant::now(), Spread::default());
+            for i in 0..270u64 {
+                let late = if i < rough_until { i % 30 * 10 } else { 8 };
+                spread.add(ms(late), t0 + ms(20 * i));
+            }
+            spread.most()
+        };
+        assert_eq!(run(140), ms(10));
+        let twice = |i: u64| if i < 100 || (200..270).contains(&i) { i % 30 * 10 } else { 8 };
+        let (t0, mut spread) = (Instant::now(), Spread::default());
+        (0..440u64).for_each(|i| spread.add(ms(twice(i)), t0 + ms(20 * i)));
+        assert_eq!(spread.most(), ms(10), "rough once more while the last ones come in");
+        assert!(run(270) >= ms(290), "{:?}", run(270));
     }
 
     #[test]

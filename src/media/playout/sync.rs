@@ -49,6 +49,11 @@ impl AvSync {
         self.sound.map(|(zero, _)| zero)
     }
 
+    /// When media time zero would have arrived by the fastest way of the last seconds.
+    pub fn fastest(&self) -> Option<Instant> {
+        self.line.zero()
+    }
+
     /// When the picture captured at `at` is due.
     pub fn due(&self, at: MediaTime, now: Instant) -> Due {
         let wait = Duration::from_micros(at.0.min(1 << 50));

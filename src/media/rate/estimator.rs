@@ -8,6 +8,7 @@
 //! radio links it says nothing about capacity; loss with delay makes the delay count earlier.
 
 use super::line::{Before, Ended, Line};
+use super::path::{Known, NARROW_START, PathSeen};
 use super::window::{LeastOf, SumOf};
 use crate::wire::report::Report;
 use std::collections::BTreeMap;
@@ -58,12 +59,10 @@ const THIN: f64 = 80_000.0;
 /// … it may grow this far beyond one and a quarter times what was sent, and above it to one and a half
 /// times.
 const UNTRIED: f64 = 12_000.0;
-/// A round trip longer than twice its shortest by this much is a queue.
-const MUCH_LONGER: Duration = Duration::from_millis(80);
 /// From this loss on, such a round trip is taken for a full queue of ours.
 const LOSS_OF_A_FULL_QUEUE: f64 = 0.05;
-/// Rate before anything is known of a path that the handshake has filled, in bit/s.
-const NARROW_START: f64 = 64_000.0;
+/// For so long after the first frame, in µs, a full path is one that the handshake has filled.
+const BEGINNING: i64 = 1_000_000;
 /// Losses of this share and more are a path that carries next to nothing, whatever the delay says.
 const NEARLY_ALL: f64 = 0.75;
 
@@ -157,7 +156,7 @@ pub struct Estimator {
     last_arrival: i64,
     last_starved: i64,
     /// As it was before the last cut.
-    before_cut: Path,
+    before_cut: Known,
     /// When it was made, clearly more was sent than arrived.
     backlog: bool,
     /// That was so at any time on this path.
@@ -179,14 +178,6 @@ pub struct Estimator {
     /// The other paths of ours, and how many there are, this one among them.
     line: Line,
     paths: usize,
-}
-
-/// What a cut changes.
-#[derive(Clone, Copy, Debug)]
-struct Path {
-    rate: f64,
-    full_at: Option<f64>,
-    filled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,7 +226,7 @@ impl Estimator {
             over_since: None,
             last_arrival: 0,
             last_starved: 0,
-            before_cut: Path { rate: START_BPS as f64, full_at: None, filled: false },
+            before_cut: Known { rate: START_BPS as f64, full_at: None, filled: false },
             backlog: false,
             filled: false,
             since_moved: 0.0,
@@ -293,15 +284,16 @@ impl Estimator {
         self.sent_peak.push(at, -((self.sent_recently.per_second() * 8.0) as i64));
     }
 
-    /// The connection's round trip, and the shortest of its present path: queues of both directions, but
-    /// measured against the empty path of the handshake, which our own delays may never have seen.
-    pub fn on_round_trip(&mut self, rtt: Duration, shortest: Duration) {
-        let longer = rtt.saturating_sub(shortest);
-        let much = !shortest.is_zero() && longer > shortest + MUCH_LONGER;
-        self.longer = if much { i64::try_from(longer.as_micros()).unwrap_or(0) } else { 0 };
-        if much && self.first_sent.is_none() {
-            // The little that a handshake takes has filled it.
-            self.rate = self.rate.min(NARROW_START);
+    /// What the connection shows of the path.
+    pub fn on_path(&mut self, seen: PathSeen, now: Instant) {
+        self.longer = seen.longer_us();
+        let at = self.micros(now);
+        if self.state == State::Starting
+            && self.first_sent.is_none_or(|first| at - first < BEGINNING)
+        {
+            self.rate = seen.start(self.rate);
+            // So much is granted again later, too.
+            self.start = self.start.min(self.rate as u64);
         }
     }
 
@@ -516,7 +508,7 @@ impl Estimator {
                     // traffic. From here on this is the base.
                     self.rebase();
                     let rate = self.rate.max(self.before_cut.rate / 2.0);
-                    self.take_back(Path { rate, ..self.before_cut });
+                    self.take_back(Known { rate, ..self.before_cut });
                     State::Growing
                 } else {
                     self.cut(queue, in_vain + 1, at);
@@ -554,7 +546,7 @@ impl Estimator {
     }
 
     /// A cut was in vain.
-    fn take_back(&mut self, Path { rate, full_at, filled }: Path) {
+    fn take_back(&mut self, Known { rate, full_at, filled }: Known) {
         (self.rate, self.full_at, self.filled) = (rate, full_at, filled);
     }
 
@@ -617,7 +609,7 @@ impl Estimator {
         let floor = if ours { FLOOR_BPS as f64 } else { NOT_OURS_FLOOR };
         if in_vain == 0 {
             let (rate, full_at, filled) = (self.rate, self.full_at, self.filled);
-            self.before_cut = Path { rate, full_at, filled };
+            self.before_cut = Known { rate, full_at, filled };
             self.backlog = self.sent_recently.per_second() * 8.0 > BACKLOG * received;
             self.filled |= self.backlog;
             self.full_at = Some(received);

@@ -3,6 +3,7 @@
 pub mod estimator;
 pub mod ladder;
 pub mod line;
+pub mod path;
 pub mod redundancy;
 pub mod split;
 mod window;

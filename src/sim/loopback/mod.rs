@@ -25,6 +25,7 @@ use crate::time::Wall;
 use crate::transport::BindError;
 use flows::Flows;
 use network::Net;
+pub use network::check_real;
 pub use soak::Memory;
 
 use participant::{Cast, Participant};

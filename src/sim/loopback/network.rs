@@ -252,7 +252,8 @@ impl Net {
 }
 
 /// What a scenario asks for that only the virtual network has.
-fn check_real(scenario: &Scenario) -> Result<(), LoopbackError> {
+/// Can it be played over real sockets, by the clock?
+pub fn check_real(scenario: &Scenario) -> Result<(), LoopbackError> {
     let with_line = scenario.participants.iter().find(|p| p.access != AccessSpec::default());
     let changed = scenario.timeline.iter().find_map(|moment| match moment.change {
         Change::Access(index, _) => scenario.participants.get(index),

@@ -70,7 +70,7 @@ fn directions(bench: &Bench, from: f64, to: f64) -> Vec<QuarterDirection> {
             found.push(QuarterDirection {
                 to: to_whom.name.clone(),
                 from: from_whom.name.clone(),
-                sound_ms: window.audio_latency_ms.p50,
+                sound_ms: direction.calm_latency(us(from), us(to)),
                 concealed_pct: window.concealed_pct,
                 fps: window.fps,
                 freezes: window.freezes,

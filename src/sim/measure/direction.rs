@@ -164,6 +164,15 @@ impl Direction {
         longest.max(to.saturating_sub(last.unwrap_or(to)))
     }
 
+    /// Lower quartile of the latency of the sound played in a span, in ms: what is waited when nothing
+    /// happens.
+    pub fn calm_latency(&self, from: u64, to: u64) -> f64 {
+        let mut played: Vec<_> =
+            self.heard.iter().filter(|l| l.at >= from && l.at < to).map(|l| l.us).collect();
+        played.sort_unstable();
+        played.get(played.len() / 4).map_or(0.0, |us| round(*us as f64 / 1000.0, 1))
+    }
+
     /// Blocks played in a span whose sound was too old to be an answer to anything.
     fn stale_blocks(&self, from: u64, to: u64) -> u64 {
         let stale = |l: &&Latency| l.at >= from && l.at < to && l.us > STALE;

@@ -441,3 +441,37 @@ fn a_copy_in_time_is_played_rather_than_redundancy_and_a_later_one_is_not_waited
     let (spoken, wait) = run(150);
     assert!(spoken >= 27 && wait <= ms(80), "{spoken} {wait:?}");
 }
+
+#[test]
+fn what_piled_up_while_the_process_stood_still_is_not_played_and_the_present_is() {
+    let mut player = Player::new();
+    let mut before = stream(50, 20, 30);
+    player.run(1040, &mut before);
+    player.queued = 0;
+    let heard = player.played.len();
+    // Ten seconds without a tick; the socket took in the first two of them.
+    player.clock += 10_000;
+    let back = player.clock;
+    player.jitter.stood_still(player.start + ms(back));
+    let piled = (50..150).map(|seq| (back, packet(seq, 20)));
+    let fresh = (600..650).map(|seq| (u64::from(seq + 1) * 20 + 30, packet(seq, 20)));
+    player.run(back + 2000, &mut piled.chain(fresh).collect());
+    let played: Vec<_> = player.played[heard..].iter().flatten().copied().collect();
+    assert!(played.iter().all(|seq| *seq >= 600), "{played:?}");
+    assert!(played.len() >= 70, "{}", played.len());
+}
+
+#[test]
+fn a_path_that_became_a_second_longer_meanwhile_is_heard_after_half_a_second() {
+    let mut player = Player::new();
+    player.run(1040, &mut stream(50, 20, 30));
+    player.queued = 0;
+    player.clock += 10_000;
+    let back = player.clock;
+    player.jitter.stood_still(player.start + ms(back));
+    let late = (500..600).map(|seq| (u64::from(seq + 1) * 20 + 1530, packet(seq, 20)));
+    let heard = player.played.len();
+    player.run(back + 3000, &mut late.collect());
+    let first = player.played[heard..].iter().position(Option::is_some);
+    assert!(first.is_some_and(|ticks| (50..200).contains(&ticks)), "{first:?}");
+}
