@@ -18,8 +18,7 @@ use std::fmt::Write as _;
 const BEGIN: f64 = 8.0;
 const CALM: f64 = 28.0;
 const HEALED: f64 = CALM + 30.0;
-/// Of 60 ms packets on a path that loses 2 %, four seconds tell little.
-const END: f64 = HEALED + 8.0;
+const END: f64 = HEALED + 4.0;
 
 /// What is played, and who is there at its end.
 struct Plan {

@@ -251,7 +251,6 @@ impl Call {
         if let Some(open) = self.invites.iter_mut().find(ours).filter(|_| !knocking.entry.is_free())
         {
             open.left = open.left.saturating_add(1);
-            open.used_by = open.used_by.filter(|_| open.left == 0);
         }
     }
 

@@ -8,6 +8,7 @@
 //! | messages of a connection whose key the roster does not name | [`MAX_HELD`] of ≤ 8 kB | not kept |
 //! | knocks that wait for an answer | [`MAX_KNOCKS`], 2 min each, 15 s once let in | declined |
 //! | frames that came before their epoch's commit | [`MAX_AHEAD`], 1 s each | not kept |
+//! | acknowledgements of epochs to come | [`EARLY_ACKS`] a member | the oldest goes |
 //! | messages for a member until they can be sealed | [`MAX_PENDING`] a member | not kept |
 //! | commits for members that missed them | [`KEEP_BUNDLES`] of ≤ 256 kB | the oldest goes |
 //! | offers of commits | [`MAX_OFFERS`] of 40 B | the oldest goes |
@@ -18,6 +19,7 @@
 
 use super::Call;
 pub use super::admission::MAX_KNOCKS;
+pub use super::changes::EARLY_ACKS;
 pub use super::epochs::MAX_AHEAD;
 pub use super::former::MAX_FORMER;
 pub use super::introduce::MAX_INTRODUCED;

@@ -15,7 +15,7 @@ use crate::wire::link::Send;
 use bytes::Bytes;
 
 /// So many of a member's acknowledgements of epochs to come are kept.
-const EARLY_ACKS: usize = 8;
+pub const EARLY_ACKS: usize = 8;
 
 /// Checks credentials inside the group, at a time.
 pub(super) struct Checker {

@@ -1,6 +1,6 @@
 //! The sound side: microphone → Opus, and jitter buffers → mix → loudspeaker, on one 10 ms tick.
 
-use super::side::Side;
+use super::side::{STOOD_STILL, Side};
 use crate::media::apm::{self, ApmConfig, ApmReport, CaptureProcessor};
 use crate::media::engine::audio::{AudioEngine, AudioSettings, AudioStats};
 use crate::media::frame::CodedAudio;
@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 /// One block.
 const TICK: Duration = Duration::from_millis(10);
 
-/// After so long without a tick, what was waiting to be played is no longer the present.
-const STOOD_STILL: Duration = Duration::from_millis(500);
 /// Ticks after which the processor is told again what the devices say of their delay.
 const EXPECT_EVERY: u64 = 100;
 

@@ -10,6 +10,10 @@ use tokio::sync::mpsc;
 /// Messages to a side wait here; media that finds it full is dropped and counted.
 const INBOX: usize = 256;
 
+/// A side that did nothing for so long stood still: what waited is no longer the present. All have something
+/// to do far more often.
+pub(super) const STOOD_STILL: Duration = Duration::from_millis(500);
+
 /// A media side.
 pub(super) trait Side: Send + 'static {
     /// What it is told.

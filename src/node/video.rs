@@ -1,7 +1,7 @@
 //! The two picture sides: source → encoder, and decoder → sink.
 
 use super::OWN;
-use super::side::Side;
+use super::side::{STOOD_STILL, Side};
 use crate::media::engine::video_recv::{VideoRecv, VideoRecvStats};
 use crate::media::engine::video_send::VideoSend;
 use crate::media::frame::{CodedVideo, RawFrame, Size, Want};
@@ -19,8 +19,6 @@ const LOOK: Duration = Duration::from_millis(4);
 const BLACK: Size = Size::new(320, 192);
 /// Changes of the wanted size are noticed within this time.
 const WANTS: Duration = Duration::from_millis(100);
-/// Nothing done for so long: this process stood still.
-const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// Members whose connection has handed over its last frame: encoding for others would only queue.
 pub(super) type Ready = Arc<Mutex<BTreeSet<MemberId>>>;
@@ -261,7 +259,6 @@ impl VideoIn {
         }
     }
 
-    /// There is something to do all the time ([`WANTS`]): a longer pause means that this process stood still.
     fn look_for_stall(&mut self, now: Instant) {
         if now.saturating_duration_since(self.seen_at) > STOOD_STILL {
             self.receivers.values_mut().for_each(|receiver| receiver.stood_still(now));

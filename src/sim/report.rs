@@ -235,13 +235,13 @@ pub struct FlowReport {
     pub longest_round_trip_ms: f64,
 }
 
-/// A long call, quarter by quarter, and its last quarter compared with the first; what needs time – tables
-/// with a bound fill, sound is waited for as the losses so far call for – with the third.
+/// A long call, quarter by quarter, and its last quarter compared with the first; memory, where tables with
+/// a bound fill, with the third.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SoakReport {
     /// The quarters.
     pub quarters: Vec<QuarterReport>,
-    /// How much the median sound latency grew since the third quarter, in the worst direction, in ms.
+    /// Largest change of the sound's calm latency in any direction since the first quarter, in ms.
     pub sound_drift_ms: f64,
     /// Tasks more at the end than after the first quarter.
     pub tasks_more: i64,
@@ -286,14 +286,14 @@ pub struct QuarterDirection {
 }
 
 impl SoakReport {
-    /// Compares the last quarter with the first and, for memory and the sound's delay, with the third.
+    /// Compares the last quarter with the first and, for memory, with the third.
     pub fn of(quarters: Vec<QuarterReport>) -> Self {
         let [first, .., third, last] = quarters.as_slice() else { return Self::default() };
         let more = |of: fn(&QuarterReport) -> usize| of(last) as i64 - of(first) as i64;
         let before = |d: &QuarterDirection| {
-            third.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
+            first.directions.iter().find(|f| (&f.to, &f.from) == (&d.to, &d.from))
         };
-        let drift = |d: &QuarterDirection| before(d).map(|f| d.sound_ms - f.sound_ms);
+        let drift = |d: &QuarterDirection| before(d).map(|f| (d.sound_ms - f.sound_ms).abs());
         let memory = last.cpu_memory_kb as f64 / third.cpu_memory_kb.max(1) as f64;
         Self {
             sound_drift_ms: round(last.directions.iter().filter_map(drift).fold(0.0, f64::max), 1),

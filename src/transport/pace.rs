@@ -8,7 +8,7 @@
 //! next message: the changes of a call that begins come one after the other.
 
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -52,20 +52,26 @@ struct Together {
     /// Of these, those that see a queue.
     full: usize,
     gain: Gain,
-    /// Pictures under way that take more than one portion.
+    /// Links with a picture under way that takes more than one portion.
     pictures: usize,
 }
 
-/// A large picture under way, until dropped.
+/// A link's large pictures under way, until dropped.
 pub(super) struct Picture(Arc<Mutex<Together>>);
 
 impl Picture {
-    pub(super) fn begin(writers: &Writers) -> Self {
-        lock(&writers.0).pictures += 1;
-        Self(writers.0.clone())
+    /// What `link` has under way already, or a beginning: whoever takes in nothing keeps one link busy with
+    /// many pictures, and must not count for many.
+    pub(super) fn begin(writers: &Writers, link: &mut Weak<Self>) -> Arc<Self> {
+        link.upgrade().unwrap_or_else(|| {
+            lock(&writers.0).pictures += 1;
+            let begun = Arc::new(Self(writers.0.clone()));
+            *link = Arc::downgrade(&begun);
+            begun
+        })
     }
 
-    /// So many are under way by all links, this one among them.
+    /// So many links have one under way, this one among them.
     pub(super) fn together(&self) -> usize {
         lock(&self.0).pictures
     }
@@ -165,7 +171,7 @@ impl Portions {
         self.now = Some((pace, Writing::begin(&self.writers)));
     }
 
-    /// It is written.
+    /// It is written, or what is left of it goes at once: whoever takes in nothing must not count for longer.
     pub(super) fn end(&mut self) {
         self.now = None;
     }
@@ -270,11 +276,16 @@ mod tests {
     #[test]
     fn pictures_under_way_are_counted_until_they_are_written_or_given_up() {
         let writers = Writers::default();
-        let mut under_way: Vec<_> = (0..3).map(|_| Picture::begin(&writers)).collect();
-        let one = Picture::begin(&writers);
+        let begin = |link: &mut Weak<Picture>| Picture::begin(&writers, link);
+        let mut links: Vec<_> = (0..4).map(|_| Weak::new()).collect();
+        let one = begin(&mut links[0]);
+        let others: Vec<_> = links[1..].iter_mut().map(begin).collect();
         assert_eq!(one.together(), 4);
-        under_way.clear();
-        assert_eq!(one.together(), 1);
+        drop(others);
+        let stuck: Vec<_> = (0..9).map(|_| begin(&mut links[0])).collect();
+        assert_eq!(one.together(), 1, "however many on one link");
+        drop((one, stuck));
+        assert_eq!(lock(&writers.0).pictures, 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::wire::link::{LinkDown, close};
 use bytes::Bytes;
 use quinn::{SendDatagramError, SendStream, VarInt, WriteError};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -56,6 +56,8 @@ pub(crate) struct FramesOut {
 struct Frames {
     next: u64,
     under_way: BTreeMap<u64, Arc<Notify>>,
+    /// The large ones among them.
+    large: Weak<Picture>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -114,21 +116,27 @@ async fn write_control(
     mut message: Bytes,
     portions: &mut Portions,
 ) -> Result<(), WriteError> {
-    let mut next = || {
+    let path = || {
         let rtt = shared.connection.rtt();
-        let path = Path { rate: shared.rate.get(), rtt, shortest: shared.rate.shortest_rtt() };
-        portions.next(path, Instant::now())
+        Path { rate: shared.rate.get(), rtt, shortest: shared.rate.shortest_rtt() }
     };
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
     let length = Bytes::copy_from_slice(&length);
-    let (bytes, mut every) = next();
+    let (bytes, mut every) = portions.next(path(), Instant::now());
     let first = message.split_to(bytes.min(message.len()));
+    if message.is_empty() {
+        portions.end();
+    }
     stream.write_all_chunks(&mut [length, first]).await?;
     while !message.is_empty() {
         sleep(every).await;
-        let (bytes, then) = next();
+        let (bytes, then) = portions.next(path(), Instant::now());
         every = then;
-        stream.write_chunk(message.split_to(bytes.min(message.len()))).await?;
+        let portion = message.split_to(bytes.min(message.len()));
+        if message.is_empty() {
+            portions.end();
+        }
+        stream.write_chunk(portion).await?;
     }
     Ok(())
 }
@@ -224,12 +232,13 @@ async fn write_frame(
     let Ok(stream) = shared.connection.open_uni().await else { return false };
     let stream = slot.insert(stream);
     let _ = stream.set_priority(priority);
-    let mut large = None;
+    let mut large: Option<Arc<Picture>> = None;
     loop {
-        let together = large.as_ref().map_or(0, Picture::together);
+        let together = large.as_ref().map_or(0, |large| large.together());
         let (portion, every) = portion(shared.rate.get(), together);
         if bytes.len() > portion && large.is_none() {
-            large = Some(Picture::begin(&shared.writers));
+            let link = &mut lock(&shared.frames.state).large;
+            large = Some(Picture::begin(&shared.writers, link));
         }
         let portion = bytes.split_to(portion.min(bytes.len()));
         if stream.write_chunk(portion).await.is_err() {

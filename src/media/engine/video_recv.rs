@@ -20,9 +20,7 @@ const QUEUE: usize = 32;
 const QUEUE_BYTES: usize = 1 << 20;
 /// Pictures so long behind their sound are not shown at all.
 const STALE: Duration = Duration::from_secs(1);
-/// In the first moment after this process stood still …
-const BACK: Duration = Duration::from_millis(500);
-/// … what came so long after its time is from before.
+/// After this process stood still, what comes so long after its time is from before.
 const PAST: Duration = Duration::from_millis(300);
 /// After so long without a picture the first one is shown as soon as it is there: to see anybody again is
 /// worth more than a moment of lip sync. So is the first one ever.
@@ -93,9 +91,6 @@ pub struct VideoRecv {
     ask: bool,
     /// How the sound played at the last step: local time at which media time zero was heard.
     sound: Option<Instant>,
-    /// This process stood still: until when pictures may be from before, and when media time zero came by the
-    /// fastest way then.
-    stalled: Option<(Instant, Instant)>,
     /// The moment of the last step.
     now: Instant,
     /// Since when something is missing.
@@ -122,7 +117,6 @@ impl VideoRecv {
             asked: None,
             ask: false,
             sound: None,
-            stalled: None,
             now,
             missing: None,
             stats: VideoRecvStats::default(),
@@ -141,7 +135,7 @@ impl VideoRecv {
 
     /// This process stood still until `now`.
     pub fn stood_still(&mut self, now: Instant) {
-        self.stalled = self.sync.fastest().map(|zero| (now + BACK, zero));
+        self.sync.stood_still(now);
     }
 
     /// A frame arrived. Call [`VideoRecv::step`] next. Cover is not looked at.
@@ -309,12 +303,12 @@ impl VideoRecv {
     }
 
     fn is_history(&self, at: MediaTime, now: Instant) -> bool {
-        let since = |zero: Instant, limit: Duration| {
-            let then = zero.checked_add(Duration::from_micros(at.0.min(1 << 50)));
-            then.is_some_and(|then| now.saturating_duration_since(then) > limit)
-        };
-        self.sync.zero().is_some_and(|zero| since(zero, STALE))
-            || self.stalled.is_some_and(|(until, zero)| now < until && since(zero, PAST))
+        let due = self
+            .sync
+            .zero()
+            .and_then(|zero| zero.checked_add(Duration::from_micros(at.0.min(1 << 50))));
+        due.is_some_and(|due| now.saturating_duration_since(due) > STALE)
+            || self.sync.is_history(at, now, PAST)
     }
 
     fn decode(&mut self, frame: &CodedVideo) -> Result<Option<RawFrame>, CodecError> {

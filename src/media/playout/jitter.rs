@@ -19,6 +19,7 @@
 //! concealment. Where there is deep redundancy nobody waits for copies, only for the end of bursts, as
 //! far as that pays ([`Repairs`]).
 
+use super::history::History;
 use super::line::{MinLine, micros, micros_since, shift};
 use super::repairs::Repairs;
 use super::spread::Spread;
@@ -48,9 +49,7 @@ const STARVED_MS: u32 = 1000;
 const TOLERANCE_US: i64 = 12_000;
 const BRISK_US: (i64, i64) = (25_000, 50_000);
 const HURRY_US: (i64, i64) = (60_000, 130_000);
-/// In the first moment after this process stood still …
-const BACK: Duration = Duration::from_millis(500);
-/// … what comes later than this after its time is from before.
+/// After this process stood still, what comes later than this after its time is from before.
 const PAST: Duration = Duration::from_secs(1);
 /// So many late packets in a row mean that the expected position is wrong, not the packets.
 const LATE_IN_A_ROW: u32 = 25;
@@ -215,9 +214,7 @@ pub struct AudioJitter {
     /// Sound was thrown away before the next packet.
     jump: bool,
     line: MinLine,
-    /// This process stood still: until when sound counts as from before, and when media time zero came by
-    /// the fastest way then.
-    stalled: Option<(Instant, Instant)>,
+    history: History,
     /// Signed µs: how much later than it could the next sample is played, relative to its fastest
     /// arrival. Known while playing.
     wait_us: Option<i64>,
@@ -245,7 +242,7 @@ impl AudioJitter {
             late_in_a_row: 0,
             jump: false,
             line: MinLine::default(),
-            stalled: None,
+            history: History::default(),
             wait_us: None,
             started: false,
             stats: JitterStats::default(),
@@ -257,7 +254,7 @@ impl AudioJitter {
         if ![10, 20, 40, 60].contains(&packet.millis) {
             return;
         }
-        if self.is_from_before(&packet, now) {
+        if self.history.holds(end(&packet), now, PAST) {
             self.stats.skipped_ms += u64::from(packet.millis);
             return;
         }
@@ -293,18 +290,6 @@ impl AudioJitter {
         }
         self.packets.insert(packet.seq, Held { packet, extras });
         self.enforce_bound();
-    }
-
-    /// What piled up in the socket while this process stood still is history even if nothing newer is there:
-    /// the connection may be dead, and all of it from half a minute ago.
-    fn is_from_before(&mut self, packet: &CodedAudio, now: Instant) -> bool {
-        let Some((until, zero)) = self.stalled else { return false };
-        let came = zero.checked_add(Duration::from_micros(end(packet).0.min(1 << 50)));
-        if now < until && came.is_some_and(|at| now.saturating_duration_since(at) > PAST) {
-            return true;
-        }
-        self.stalled = None;
-        false
     }
 
     /// Notes how late a packet came, in time or not. Where redundancy came before it, nobody had to
@@ -545,7 +530,7 @@ impl AudioJitter {
 
     /// The player stood still: everything held is the past.
     pub fn stood_still(&mut self, now: Instant) {
-        self.stalled = self.line.zero().map(|zero| (now + BACK, zero));
+        self.history.stood_still(&self.line, now);
         if self.state != State::Idle {
             self.stop();
         }

@@ -1,5 +1,6 @@
 //! When received sound and pictures are due: jitter buffers, clock mapping, lip sync.
 
+mod history;
 mod jitter;
 mod line;
 mod repairs;

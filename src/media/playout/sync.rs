@@ -4,6 +4,7 @@
 //! the sound of the same capture time is heard. Without sound there is nothing to wait for, and a
 //! picture is due on arrival, smoothed by a small allowance for jitter.
 
+use super::history::History;
 use super::line::MinLine;
 use crate::time::MediaTime;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ pub enum Due {
 pub struct AvSync {
     line: MinLine,
     sound: Option<(Instant, Instant)>,
+    history: History,
 }
 
 impl AvSync {
@@ -49,9 +51,14 @@ impl AvSync {
         self.sound.map(|(zero, _)| zero)
     }
 
-    /// When media time zero would have arrived by the fastest way of the last seconds.
-    pub fn fastest(&self) -> Option<Instant> {
-        self.line.zero()
+    /// This process stood still until `now`: what was captured before is history.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.history.stood_still(&self.line, now);
+    }
+
+    /// Is a picture that came in while this process stood still more than `past` late?
+    pub fn is_history(&self, at: MediaTime, now: Instant, past: Duration) -> bool {
+        self.history.holds(at, now, past)
     }
 
     /// When the picture captured at `at` is due.
